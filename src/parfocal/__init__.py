@@ -1,0 +1,69 @@
+"""parfocal: keep a microscope in focus, and rescue images that are not.
+
+Public names are loaded when they are first used, so that ``import parfocal`` and
+``parfocal --help`` stay fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from parfocal import io, measures, score
+    from parfocal.core.errors import ParfocalError
+    from parfocal.core.results import (
+        DepthMap,
+        FocusCurve,
+        FocusEstimate,
+        Fused,
+        Status,
+        TileFocus,
+    )
+    from parfocal.core.setup import OpticalSetup
+    from parfocal.core.stack import FocalStack
+    from parfocal.io.opening import open_stack
+
+__version__ = "0.1.0"
+
+_ADDRESSES = {
+    "DepthMap": "parfocal.core.results",
+    "FocalStack": "parfocal.core.stack",
+    "FocusCurve": "parfocal.core.results",
+    "FocusEstimate": "parfocal.core.results",
+    "Fused": "parfocal.core.results",
+    "OpticalSetup": "parfocal.core.setup",
+    "ParfocalError": "parfocal.core.errors",
+    "Status": "parfocal.core.results",
+    "TileFocus": "parfocal.core.results",
+    "open_stack": "parfocal.io.opening",
+}
+_ROOMS = ("io", "measures", "score")
+
+__all__ = [
+    "DepthMap",
+    "FocalStack",
+    "FocusCurve",
+    "FocusEstimate",
+    "Fused",
+    "OpticalSetup",
+    "ParfocalError",
+    "Status",
+    "TileFocus",
+    "io",
+    "measures",
+    "open_stack",
+    "score",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"parfocal.{name}")
+    if name in _ADDRESSES:
+        return getattr(import_module(_ADDRESSES[name]), name)
+    raise AttributeError(f"module 'parfocal' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,209 @@
+"""What the verbs answer. Only the status ``found`` is an answer; the rest say why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+
+from parfocal.core.errors import InputError
+
+
+class Status(StrEnum):
+    """What an estimate is worth (docs: words and signs)."""
+
+    FOUND = "found"
+    EDGE = "edge"
+    FLAT = "flat"
+    AMBIGUOUS = "ambiguous"
+    BLANK = "blank"
+    SATURATED = "saturated"
+    UNCERTAIN = "uncertain"
+    FAILED = "failed"
+
+
+def _plain(value: Any) -> Any:
+    """Turn arrays and numbers into what JSON holds; not-a-number becomes null."""
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.tolist()]
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (np.integer, int)) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, (np.floating, float)):
+        return float(value) if np.isfinite(value) else None
+    return str(value) if isinstance(value, StrEnum) else value
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FocusCurve:
+    """One score per plane.
+
+    Parameters
+    ----------
+    z_um
+        Stage z of each plane in um (plane numbers where the stack's z is unknown).
+    scores
+        Score of each plane in the measure's own unit; larger is sharper.
+    measure
+        Name of the measure in ``parfocal.measures.CATALOG``.
+    spread
+        One standard error of each score from the disagreement of the tiles, or None.
+    """
+
+    z_um: Float[np.ndarray, " z"]
+    scores: Float[np.ndarray, " z"]
+    measure: str
+    spread: Float[np.ndarray, " z"] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "measure": self.measure,
+            "z_um": _plain(self.z_um),
+            "scores": _plain(self.scores),
+            "spread": _plain(self.spread),
+        }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TileFocus:
+    """Where each tile of the field is sharpest.
+
+    ``z_um`` (tile y, tile x) is NaN where a tile holds nothing to judge; ``weight`` is its say
+    in the field's answer, 0 for background.
+    """
+
+    z_um: Float[np.ndarray, "ty tx"]
+    weight: Float[np.ndarray, "ty tx"]
+    tile_px: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "tile_px": self.tile_px,
+            "z_um": _plain(self.z_um),
+            "weight": _plain(self.weight),
+        }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FocusEstimate:
+    """Best focus of one field.
+
+    Parameters
+    ----------
+    status
+        ``found`` is an answer; every other status is none, and z_um, index, plane and
+        interval_um are None with it.
+    reason
+        Plain words: what was found, or why nothing was.
+    z_um
+        Best focus in um, between planes; None also where the planes' distance is unknown.
+    index
+        Nearest plane, counted from 0 in the stack's order.
+    plane
+        Best focus in plane numbers, between planes.
+    interval_um
+        90 % interval (low, high) of z_um.
+    interval_planes
+        The same in plane numbers.
+    curve
+        The focus curve that was judged.
+    measure, choice
+        The measure used and why it was chosen.
+    modality
+        "intensity" (contrast highest in focus) or "phase" (contrast least in focus).
+    tiles
+        Focus of each tile, where the field was large enough to be divided.
+    relief_um
+        Range of focus over the field (5th to 95th percentile of the tiles); None if unknown.
+    defocus_dof
+        Each plane's distance from best focus in depths of field, signed; None without optics.
+    warnings
+        What to look at although focus was found.
+    """
+
+    status: Status
+    reason: str
+    curve: FocusCurve
+    measure: str
+    choice: str = ""
+    z_um: float | None = None
+    index: int | None = None
+    plane: float | None = None
+    interval_um: tuple[float, float] | None = None
+    interval_planes: tuple[float, float] | None = None
+    modality: str = "intensity"
+    tiles: TileFocus | None = None
+    relief_um: float | None = None
+    defocus_dof: Float[np.ndarray, " z"] | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        answered = self.plane is not None
+        if answered != (self.status == Status.FOUND):
+            raise InputError(
+                f"A focus estimate with status {self.status} must "
+                f"{'carry' if not answered else 'not carry'} an answer."
+            )
+
+    @property
+    def found(self) -> bool:
+        """Whether there is an answer."""
+        return self.status == Status.FOUND
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        names = (
+            "status", "reason", "z_um", "interval_um", "index", "plane", "interval_planes",
+            "measure", "choice", "modality", "relief_um", "defocus_dof", "warnings",
+        )  # fmt: skip
+        values = {name: _plain(getattr(self, name)) for name in names}
+        values["curve"] = self.curve.to_dict()
+        values["tiles"] = None if self.tiles is None else self.tiles.to_dict()
+        return values
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DepthMap:
+    """Height of the sharpest structure at each pixel.
+
+    ``z_um`` (y, x) is NaN where nothing can be judged; ``confidence`` (y, x) runs from 0 (no
+    information) to 1. ``index`` is the same height in plane numbers.
+    """
+
+    z_um: Float[np.ndarray, "y x"]
+    confidence: Float[np.ndarray, "y x"]
+    index: Float[np.ndarray, "y x"]
+    measure: str
+    window_px: int
+    pixel_um: float | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fused:
+    """One image with extended depth of field, and the plane that each pixel came from.
+
+    ``numpy.asarray(fused)`` is the image. ``index`` (y, x) is the source plane, ``z_um`` its
+    height (None where the stack's z is unknown).
+    """
+
+    image: Float[np.ndarray, "y x"]
+    index: Int[np.ndarray, "y x"]
+    z_um: Float[np.ndarray, "y x"] | None
+    method: str
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Sizes (y, x)."""
+        size_y, size_x = self.image.shape
+        return size_y, size_x
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The fused image, so that NumPy takes this result as an array."""
+        return np.array(self.image, dtype=dtype, copy=True if copy is None else copy)
