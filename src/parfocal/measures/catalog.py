@@ -10,9 +10,7 @@ from typing import Any, Literal, cast
 
 from torch import Tensor
 
-from parfocal.core.errors import MetadataError, UnknownNameError
-from parfocal.core.setup import OpticalSetup
-from parfocal.core.shapes import as_float_tensor
+from parfocal.core.errors import UnknownNameError
 from parfocal.measures.local import LocalMeasure
 
 
@@ -41,13 +39,25 @@ class Measure:
 
     @property
     def function(self) -> Callable[..., Tensor]:
-        """The kernel itself."""
+        """The kernel itself: images, then options by keyword, to one score per image."""
         return cast(Callable[..., Tensor], _load(self.path))
 
     @property
     def local_measure(self) -> LocalMeasure | None:
         """Features and finish, where window means are all that the measure needs."""
         return None if self.local is None else cast(LocalMeasure, _load(self.local))
+
+    @property
+    def laws(self) -> tuple[str, ...]:
+        """The laws of the measure, in the words of its docstring."""
+        gain = {None: "no gain power law", 0.0: "gain-free", 1.0: "gain-linear"}
+        return (
+            "offset-free" if self.offset_free else "not offset-free",
+            gain.get(self.gain, "gain-squared"),
+            "mirror-free" if self.mirror_free else "not mirror-free",
+            "batch-free",
+            "blur-monotonic" if self.blur_monotonic else "not blur-monotonic",
+        )
 
 
 def _load(path: str) -> Any:
@@ -69,6 +79,127 @@ _ROWS = (
         parity="NumPy loop",
     ),
     Measure(
+        name="tenengrad",
+        path="parfocal.measures.gradient:tenengrad",
+        kind="gradient",
+        gain=2.0,
+        offset_free=True,
+        local="parfocal.measures.gradient:TENENGRAD",
+        least_px=3,
+        formula="mean(Gx^2 + Gy^2), Sobel",
+        sources=("Tenenbaum1970", "Krotkov1988"),
+        parity="scipy.ndimage.sobel, skimage.filters.sobel",
+    ),
+    Measure(
+        name="tenengrad_variance",
+        path="parfocal.measures.gradient:tenengrad_variance",
+        kind="gradient",
+        gain=2.0,
+        offset_free=True,
+        local="parfocal.measures.gradient:TENENGRAD_VARIANCE",
+        least_px=3,
+        formula="var(sqrt(Gx^2 + Gy^2)), Sobel",
+        sources=("PechPacheco2000",),
+        parity="scipy.ndimage.sobel",
+    ),
+    Measure(
+        name="smd",
+        path="parfocal.measures.gradient:smd",
+        kind="gradient",
+        gain=1.0,
+        offset_free=True,
+        local="parfocal.measures.gradient:SMD",
+        least_px=2,
+        formula="mean(abs(I(x+1) - I(x))) + mean(abs(I(y+1) - I(y)))",
+        sources=("Jarvis1976", "Li2023"),
+        parity="NumPy loop",
+    ),
+    Measure(
+        name="smd2",
+        path="parfocal.measures.gradient:smd2",
+        kind="gradient",
+        gain=2.0,
+        offset_free=True,
+        mirror_free=False,
+        local="parfocal.measures.gradient:SMD2",
+        least_px=2,
+        formula="mean(abs(I(x+1) - I(x)) * abs(I(y+1) - I(y)))",
+        sources=("Li2023",),
+        parity="NumPy loop",
+    ),
+    Measure(
+        name="steerable",
+        path="parfocal.measures.gradient:steerable",
+        kind="gradient",
+        gain=1.0,
+        offset_free=True,
+        local="parfocal.measures.gradient:STEERABLE",
+        least_px=7,
+        formula="mean(max over t of cos t * Gx + sin t * Gy), derivatives of a Gaussian",
+        sources=("Freeman1991", "Minhas2009"),
+        parity="scipy.ndimage.gaussian_filter",
+    ),
+    Measure(
+        name="laplacian",
+        path="parfocal.measures.laplacian:laplacian",
+        kind="gradient",
+        gain=1.0,
+        offset_free=True,
+        local="parfocal.measures.laplacian:LAPLACIAN",
+        least_px=3,
+        formula="mean(abs(Ixx + Iyy))",
+        sources=("Pertuz2013",),
+        parity="scipy.ndimage.laplace, skimage.filters.laplace",
+    ),
+    Measure(
+        name="energy_of_laplacian",
+        path="parfocal.measures.laplacian:energy_of_laplacian",
+        kind="gradient",
+        gain=2.0,
+        offset_free=True,
+        local="parfocal.measures.laplacian:ENERGY_OF_LAPLACIAN",
+        least_px=3,
+        formula="mean((Ixx + Iyy)^2)",
+        sources=("Subbarao1993",),
+        parity="scipy.ndimage.laplace",
+    ),
+    Measure(
+        name="modified_laplacian",
+        path="parfocal.measures.laplacian:modified_laplacian",
+        kind="gradient",
+        gain=1.0,
+        offset_free=True,
+        local="parfocal.measures.laplacian:MODIFIED_LAPLACIAN",
+        least_px=3,
+        formula="mean(abs(Ixx) + abs(Iyy))",
+        sources=("Nayar1994",),
+        parity="NumPy loop",
+    ),
+    Measure(
+        name="diagonal_laplacian",
+        path="parfocal.measures.laplacian:diagonal_laplacian",
+        kind="gradient",
+        gain=1.0,
+        offset_free=True,
+        local="parfocal.measures.laplacian:DIAGONAL_LAPLACIAN",
+        least_px=3,
+        formula="modified_laplacian + mean(abs(bend along each diagonal)) / sqrt(2)",
+        sources=("Thelen2009",),
+        parity="NumPy loop",
+    ),
+    Measure(
+        name="variance_of_laplacian",
+        path="parfocal.measures.laplacian:variance_of_laplacian",
+        kind="gradient",
+        gain=2.0,
+        offset_free=True,
+        local="parfocal.measures.laplacian:VARIANCE_OF_LAPLACIAN",
+        least_px=3,
+        formula="var(Ixx + Iyy)",
+        sources=("PechPacheco2000",),
+        parity="scipy.ndimage.laplace",
+    ),
+    Measure(
         name="variance",
         path="parfocal.measures.statistical:variance",
         kind="statistical",
@@ -79,65 +210,150 @@ _ROWS = (
         sources=("Groen1985", "Firestone1991"),
         parity="numpy.var",
     ),
+    Measure(
+        name="std",
+        path="parfocal.measures.statistical:std",
+        kind="statistical",
+        gain=1.0,
+        offset_free=True,
+        local="parfocal.measures.statistical:STD",
+        formula="sqrt(mean((I - mean(I))^2))",
+        sources=("Firestone1991", "Li2023"),
+        parity="numpy.std",
+    ),
+    Measure(
+        name="normalized_variance",
+        path="parfocal.measures.statistical:normalized_variance",
+        kind="statistical",
+        gain=1.0,
+        offset_free=False,
+        local="parfocal.measures.statistical:NORMALIZED_VARIANCE",
+        formula="var(I) / mean(I)",
+        sources=("Groen1985",),
+        parity="numpy.var, numpy.mean",
+    ),
+    Measure(
+        name="vollath4",
+        path="parfocal.measures.statistical:vollath4",
+        kind="statistical",
+        gain=2.0,
+        offset_free=True,
+        blur_monotonic=False,
+        local="parfocal.measures.statistical:VOLLATH4",
+        least_px=3,
+        formula="mean(I(x) I(x+1)) - mean(I(x) I(x+2))",
+        sources=("Vollath1988",),
+        parity="NumPy loop of the published sums",
+    ),
+    Measure(
+        name="vollath5",
+        path="parfocal.measures.statistical:vollath5",
+        kind="statistical",
+        gain=2.0,
+        offset_free=True,
+        blur_monotonic=False,
+        local="parfocal.measures.statistical:VOLLATH5",
+        least_px=2,
+        formula="mean(I(x) I(x+1)) - mean(I)^2",
+        sources=("Vollath1988",),
+        parity="NumPy loop of the published sums",
+    ),
+    Measure(
+        name="entropy",
+        path="parfocal.measures.statistical:entropy",
+        kind="statistical",
+        gain=0.0,
+        offset_free=True,
+        blur_monotonic=False,
+        formula="-sum(p log2 p) of the grey-level histogram",
+        sources=("Firestone1991",),
+        parity="numpy.histogram, skimage.measure.shannon_entropy",
+    ),
+    Measure(
+        name="haar_dwt",
+        path="parfocal.measures.wavelet:haar_dwt",
+        kind="wavelet",
+        gain=0.0,
+        offset_free=False,
+        local="parfocal.measures.wavelet:HAAR_DWT",
+        least_px=2,
+        formula="norm(Haar details) / norm(Haar average)",
+        sources=("Kautsky2002", "Li2023"),
+        parity="pywt.dwt2 haar",
+    ),
+    Measure(
+        name="wavelet_sum",
+        path="parfocal.measures.wavelet:wavelet_sum",
+        kind="wavelet",
+        gain=1.0,
+        offset_free=True,
+        mirror_free=False,
+        local="parfocal.measures.wavelet:WAVELET_SUM",
+        least_px=12,
+        formula="mean(abs(LH)) + mean(abs(HL)) + mean(abs(HH)), Daubechies 6",
+        sources=("Yang2003", "Daubechies1992"),
+        parity="pywt.dwt2 db6",
+    ),
+    Measure(
+        name="wavelet_variance",
+        path="parfocal.measures.wavelet:wavelet_variance",
+        kind="wavelet",
+        gain=2.0,
+        offset_free=True,
+        mirror_free=False,
+        local="parfocal.measures.wavelet:WAVELET_VARIANCE",
+        least_px=12,
+        formula="var(abs(LH)) + var(abs(HL)) + var(abs(HH)), Daubechies 6",
+        sources=("Yang2003", "Daubechies1992"),
+        parity="pywt.dwt2 db6",
+    ),
+    Measure(
+        name="dcts",
+        path="parfocal.measures.spectral:dcts",
+        kind="spectral",
+        gain=0.0,
+        offset_free=False,
+        least_px=4,
+        formula="-2/r^2 sum(abs(v) log2 abs(v)), v = DCT / norm, within r",
+        sources=("Royer2016", "Li2021"),
+        parity="scipy.fft.dctn",
+    ),
+    Measure(
+        name="log_power_tail",
+        path="parfocal.measures.spectral:log_power_tail",
+        kind="spectral",
+        gain=None,
+        offset_free=True,
+        least_px=8,
+        formula="mean over rings above R/4 of the radial log power",
+        sources=("Pinkard2019",),
+        parity="numpy.fft.fft2, ring by ring",
+    ),
+    Measure(
+        name="midband_power",
+        path="parfocal.measures.spectral:midband_power",
+        kind="spectral",
+        gain=2.0,
+        offset_free=True,
+        needs_setup=True,
+        least_px=8,
+        formula="sum(abs(F)^2) / pixels^2 between fractions of the optical cut-off",
+        sources=("Waveorder",),
+        parity="waveorder, numpy.fft.fft2",
+    ),
 )
 
 CATALOG = MappingProxyType({row.name: row for row in _ROWS})
 
 
 def find_measure(name: str) -> Measure:
-    """Look a measure up by name; UnknownNameError lists the ones that exist."""
-    if name not in CATALOG:
-        raise UnknownNameError("measure", name, CATALOG)
-    return CATALOG[name]
-
-
-def score(
-    images: Any,
-    measure: str = "brenner",
-    *,
-    setup: OpticalSetup | None = None,
-    device: str = "cpu",
-) -> Any:
-    """Score the focus of images by the measure of that name; larger is sharper.
-
-    Parameters
-    ----------
-    images
-        (*batch, y, x), in counts: NumPy, torch, dask or xarray.
-    measure
-        A name in ``CATALOG``.
-    setup
-        The optics, for the measures that need them.
-    device
-        Where to compute images that do not come as a tensor.
-
-    Returns
-    -------
-    One score per image: a tensor for a tensor, else a NumPy array.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such measure.
-    MetadataError
-        If the measure needs the optics and ``setup`` is missing.
+    """Look a measure up by name; UnknownNameError lists the ones that exist.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> float(score(np.arange(64.0).reshape(8, 8), "brenner"))
-    4.0
+    >>> find_measure("brenner").formula
+    'mean((I(x+2) - I(x))^2)'
     """
-    row = find_measure(measure)
-    options: dict[str, Any] = {}
-    if row.needs_setup:
-        if setup is None:
-            raise MetadataError(
-                f"Measure {measure!r} needs the optics: give setup=OpticalSetup(...) "
-                "(--na, --wavelength-nm, --pixel-um)."
-            )
-        options["setup"] = setup
-    if isinstance(images, Tensor):
-        return row.function(images, **options)
-    tensor = as_float_tensor(images, device=device)
-    return row.function(tensor, **options).cpu().numpy()
+    if name not in CATALOG:
+        raise UnknownNameError("measure", name, CATALOG)
+    return CATALOG[name]

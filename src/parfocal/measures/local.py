@@ -10,6 +10,10 @@ from torch import Tensor
 
 from parfocal.core.shapes import Images, Scores, require_images
 
+# Pixels whose features are held at once: within a CPU's caches and memory, and a GPU's memory.
+CHUNK_PX_CPU = 2**21
+CHUNK_PX_GPU = 2**26
+
 
 @dataclass(frozen=True)
 class LocalMeasure:
@@ -23,7 +27,8 @@ class LocalMeasure:
     features
         From images (*batch, y, x) to feature images, each (*batch, y - dy_k, x - dx_k): valid
         pixels only, without padding. Feature (i, j) is made from image rows i .. i + dy_k and
-        columns j .. j + dx_k; on a decimated grid, from rows pitch_px * i .. onwards.
+        columns j .. j + dx_k. On a decimated grid feature (i, j) is made from rows
+        pitch_px * i .. pitch_px * i + dy_k, as many as fit.
     finish
         From the means of the features over a window (float64, same order) to the score.
     pitch_px
@@ -41,7 +46,7 @@ class LocalMeasure:
 def score_whole(
     images: Images, local: LocalMeasure, *, what: str, least_y: int = 0, least_x: int = 0
 ) -> Scores:
-    """Score whole images by a local measure, with float64 sums.
+    """Score whole images by a local measure, with float64 sums, a few images at a time.
 
     Raises
     ------
@@ -52,9 +57,25 @@ def score_whole(
     require_images(
         images, least_y=least_y or local.least_px, least_x=least_x or local.least_px, what=what
     )
-    features = local.features(images)
-    means = tuple(feature.mean(dim=(-2, -1), dtype=torch.float64) for feature in features)
-    return local.finish(means).to(images.dtype)
+    batch, (size_y, size_x) = images.shape[:-2], images.shape[-2:]
+    limit_px = CHUNK_PX_CPU if images.device.type == "cpu" else CHUNK_PX_GPU
+    flat, count = images.reshape(-1, size_y, size_x), max(1, limit_px // (size_y * size_x))
+    chunks = (flat[first : first + count] for first in range(0, max(1, len(flat)), count))
+    scores = [local.finish(_means(local.features(chunk))) for chunk in chunks]
+    return torch.cat(scores).reshape(batch).to(images.dtype)
+
+
+def _means(features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(feature.mean(dim=(-2, -1), dtype=torch.float64) for feature in features)
+
+
+def value_and_square(values: Tensor) -> tuple[Tensor, ...]:
+    """Values and their squares in float64, from whose means a variance follows.
+
+    The square of a large camera offset would eat the float32 digits of a small variance.
+    """
+    wide = values.to(torch.float64)
+    return wide, wide.square()
 
 
 def first_mean(means: tuple[Tensor, ...]) -> Tensor:
@@ -71,3 +92,33 @@ def variance_of_means(means: tuple[Tensor, ...]) -> Tensor:
     """Variance from the means of a feature and of its square; rounding never makes it negative."""
     mean, mean_square = means
     return (mean_square - mean.square()).clamp(min=0.0)
+
+
+def without_mean(images: Tensor) -> Tensor:
+    """Subtract each image's mean: filters blind to a constant keep more digits without it."""
+    return images - images.mean(dim=(-2, -1), keepdim=True)
+
+
+def weigh_neighbours(images: Tensor, weights: tuple[float, ...], *, axis: int) -> Tensor:
+    """Correlate with ``weights`` along one axis (-1 or -2), valid pixels only.
+
+    Weighted sums of shifted views: no convolution library, so no reduced (TF32) precision.
+    """
+    return weigh_and_decimate(images, weights, axis=axis, pitch_px=1)
+
+
+def weigh_and_decimate(
+    images: Tensor, weights: tuple[float, ...], *, axis: int, pitch_px: int
+) -> Tensor:
+    """Correlate with ``weights`` along one axis, keeping every ``pitch_px``-th valid position."""
+    count = (images.shape[axis] - len(weights)) // pitch_px + 1
+    span = pitch_px * (count - 1) + 1
+    total: Tensor | None = None
+    for shift, weight in enumerate(weights):
+        if weight == 0.0:
+            continue
+        view = images.narrow(axis, shift, span)
+        if pitch_px > 1:
+            view = view[..., ::pitch_px] if axis == -1 else view[..., ::pitch_px, :]
+        total = view * weight if total is None else total.add(view, alpha=weight)
+    return images.narrow(axis, 0, span) * 0.0 if total is None else total
