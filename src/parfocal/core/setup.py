@@ -9,7 +9,7 @@ A stage that stands at defocus +3 must move by -3 to be in focus.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -77,7 +77,7 @@ class OpticalSetup(BaseModel):
     magnification: Positive | None = None
 
     @model_validator(mode="after")
-    def _aperture_fits_immersion(self) -> Self:
+    def _aperture_fits_immersion(self) -> OpticalSetup:
         if self.na >= self.immersion_index:
             raise ValueError(
                 f"NA {self.na:g} is impossible with immersion index {self.immersion_index:g}: "
@@ -86,7 +86,7 @@ class OpticalSetup(BaseModel):
         return self
 
     @classmethod
-    def of(cls, **values: object) -> Self:
+    def of(cls, **values: object) -> OpticalSetup:
         """Build a setup from named values; an impossible one raises a one-line MetadataError."""
         try:
             return cls.model_validate(values)
