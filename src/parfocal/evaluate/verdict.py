@@ -1,0 +1,103 @@
+"""What to do with a field, in plain words: keep it, check it, or image it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from parfocal.core.results import FocusEstimate, Status
+
+WIDE_IN_PLANES = 2.0
+WIDE_SHARE_OF_STACK = 0.25
+
+
+class Verdict(StrEnum):
+    """What a lab does with a field."""
+
+    KEEP = "keep"
+    CHECK = "check"
+    AGAIN = "image again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """A verdict and the words that go with it: why, and what to change."""
+
+    verdict: Verdict
+    advice: str
+
+
+def _side_to_extend(estimate: FocusEstimate, unit: str) -> str:
+    """Say which end of the stack the best plane lies at."""
+    z, scores = estimate.curve.z_um, estimate.curve.scores
+    usable = np.where(np.isfinite(scores), scores, -np.inf)
+    if estimate.modality == "phase":
+        usable = np.where(np.isfinite(scores), -scores, -np.inf)
+    best, last = int(np.argmax(usable)), len(z) - 1
+    if min(best, last - best) > 0.2 * last:
+        return "Take planes beyond both ends of the stack"
+    end = float(z[0] if best <= last - best else z[last])
+    other = float(z[last] if best <= last - best else z[0])
+    name = "z = " if unit else "plane "
+    return f"Extend the stack {'below' if end < other else 'above'} {name}{end:.6g}{unit}"
+
+
+def _again(estimate: FocusEstimate, unit: str) -> str:
+    match estimate.status:
+        case Status.EDGE:
+            return _side_to_extend(estimate, unit)
+        case Status.FLAT:
+            return "Take planes over a longer range of z, or expose longer"
+        case Status.BLANK:
+            return "Nothing to focus on: move to a field that holds the specimen, or expose longer"
+        case _:
+            return "Expose shorter or lower the light, so that nothing clips"
+
+
+def _is_wide(estimate: FocusEstimate, depth_of_field_um: float | None) -> bool:
+    """Whether the interval is too wide for an answer that nobody looks at again."""
+    if estimate.interval_um is not None and depth_of_field_um is not None:
+        low, high = estimate.interval_um
+        return (high - low) / 2 > depth_of_field_um
+    if estimate.interval_planes is None:
+        return True
+    low, high = estimate.interval_planes
+    least = max(WIDE_IN_PLANES, WIDE_SHARE_OF_STACK * (len(estimate.curve.z_um) - 1))
+    return high - low > least
+
+
+def judge(
+    estimate: FocusEstimate, *, depth_of_field_um: float | None = None, z_known: bool = True
+) -> Judgement:
+    """Turn an estimate into a verdict and advice.
+
+    Parameters
+    ----------
+    estimate
+        What ``best_focus`` answered.
+    depth_of_field_um
+        One depth of field, where the optics are known: an interval whose half exceeds it is wide.
+    z_known
+        False where z holds plane numbers; the advice then names planes.
+
+    Notes
+    -----
+    Keep: found, a narrow interval and no warning. Check: found with a warning or a wide
+    interval, ambiguous, uncertain, failed. Image again: edge, flat, blank, saturated.
+    """
+    if estimate.status in (Status.AMBIGUOUS, Status.UNCERTAIN):
+        return Judgement(verdict=Verdict.CHECK, advice="Look at the curve and choose by eye")
+    if estimate.status == Status.FAILED:
+        return Judgement(verdict=Verdict.CHECK, advice="Mend the fault named here, then run again")
+    if not estimate.found:
+        advice = _again(estimate, " um" if z_known else "")
+        return Judgement(verdict=Verdict.AGAIN, advice=advice)
+    if estimate.warnings:
+        return Judgement(verdict=Verdict.CHECK, advice=estimate.warnings[0])
+    if _is_wide(estimate, depth_of_field_um):
+        return Judgement(
+            verdict=Verdict.CHECK, advice="The 90 % interval is wide: compare the planes within it"
+        )
+    return Judgement(verdict=Verdict.KEEP, advice="")
