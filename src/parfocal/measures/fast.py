@@ -7,17 +7,17 @@ about a second to import.
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from parfocal.measures import fast_passes
 from parfocal.measures.fast_cells import close_windows
+from parfocal.measures.fast_entropy import window_entropy
+from parfocal.measures.fast_threads import run_shared, thread_count
 from parfocal.measures.windows import Spans
 
 DTYPES = ("uint8", "uint16", "float32", "float64")
@@ -61,6 +61,9 @@ PASSES = {
 }
 """Measures with a compiled pass; features in the order of the row's LocalMeasure."""
 
+MEASURES = frozenset({*PASSES, "entropy"})
+"""All measures that ``window_means`` knows."""
+
 
 @dataclass(frozen=True)
 class Cuts:
@@ -83,48 +86,17 @@ class Cuts:
         return cls(borders, find(borders, starts), find(borders, stops), stops - starts)
 
 
-def thread_count() -> int:
-    """Threads that share a map: numba's own number, as NUMBA_NUM_THREADS sets it."""
-    return int(numba.get_num_threads())
-
-
-def run_shared(work: Callable[[Any], None], items: list[Any]) -> None:
-    """Do the work on every item, by this thread and as many more as numba may use.
-
-    The kernels release the interpreter's lock. Plain threads, because numba's own may not be
-    entered from two threads at once on every machine.
-    """
-    queue: Iterator[Any] = iter(items)
-    errors: list[BaseException] = []
-
-    def drain() -> None:
-        try:
-            for item in queue:
-                work(item)
-        except BaseException as error:  # noqa: BLE001  (raised again by the caller, below)
-            errors.append(error)
-
-    helpers = [threading.Thread(target=drain) for _ in range(min(thread_count(), len(items)) - 1)]
-    for helper in helpers:
-        helper.start()
-    drain()
-    for helper in helpers:
-        helper.join()
-    if errors:
-        raise errors[0]
-
-
 def window_means(
     planes: NDArray[Any], name: str, rows: Spans, columns: Spans
 ) -> NDArray[np.float64] | None:
-    """Means of every feature of a measure over every window of a lattice.
+    """Means of every feature of a measure over every window of a lattice; entropy as it is.
 
     Parameters
     ----------
     planes
         (n, y, x) of a dtype in ``DTYPES``.
     name
-        A key of ``PASSES``.
+        One of ``MEASURES``.
     rows, columns
         The windows; starts divisible by the measure's pitch.
 
@@ -133,6 +105,9 @@ def window_means(
     (k, n, rows, columns); NaN for a window too small to hold a feature. None if a pixel is not
     finite, which would spoil the running sums.
     """
+    if name == "entropy":
+        bits = window_entropy(planes, rows, columns)
+        return None if bits is None else bits[None]
     one = PASSES[name]
     count, size_y, size_x = planes.shape
     down = Cuts.of(rows, size_y, [dy for dy, _ in one.reach_px], one.pitch_px)

@@ -263,14 +263,16 @@ def _array_scores(
     images: NDArray[Any], row: Measure, rows: Spans, columns: Spans, setup: OpticalSetup | None
 ) -> Tensor:
     local = row.local_measure
-    fast = import_module("parfocal.measures.fast")
-    if local is not None and row.name in fast.PASSES and _starts_on(rows, columns, local.pitch_px):
+    fast = import_module("parfocal.measures.fast")  # here, because numba is slow to import
+    pitch_px = 1 if local is None else local.pitch_px
+    if row.name in fast.MEASURES and _starts_on(rows, columns, pitch_px):
         if images.dtype.name not in fast.DTYPES or not images.dtype.isnative:
             images = as_float_tensor(images).numpy()
         planes = images.reshape(-1, *images.shape[-2:])
         means = fast.window_means(planes, row.name, rows, columns)
         if means is not None:
-            scores = local.finish(tuple(torch.from_numpy(mean) for mean in means))
+            tensors = tuple(torch.from_numpy(mean) for mean in means)
+            scores = tensors[0] if local is None else local.finish(tensors)
             dtype = torch.float64 if images.dtype == np.float64 else torch.float32
             return scores.to(dtype).reshape(*images.shape[:-2], len(rows), len(columns))
     return _tensor_scores(as_float_tensor(images), row, rows, columns, setup)
