@@ -122,7 +122,7 @@ def window_means(
             _banded_plane(plane, one, down, across, windows, bands)
     if not np.isfinite(means).all():
         return None
-    with np.errstate(invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         means *= one.scale / (down.counts[:, :, None] * across.counts[:, None, :])
     return means.swapaxes(0, 1)
 

@@ -90,9 +90,8 @@ def focus_map(
     ((3, 5), 4.0)
     """
     row = find_measure(measure)
-    window_y, window_x = (window_px, window_px) if isinstance(window_px, int) else window_px
-    for value, name in ((window_y, "window_px"), (window_x, "window_px"), (stride_px, "stride_px")):
-        _require_positive(value, name)
+    window_y, window_x = _as_pair(window_px)
+    _require_positive(stride_px, "stride_px")
     least_px = min(window_y, window_x)
     if least_px < row.least_px:
         raise ShapeError(
@@ -207,6 +206,15 @@ def multi_stride_map(
         return best if isinstance(planes, Tensor) else cast(Tensor, best).numpy()
 
     return _keep_kind(images, map_planes)
+
+
+def _as_pair(window_px: Any) -> tuple[int, int]:
+    pair = tuple(window_px) if isinstance(window_px, Sequence) else (window_px, window_px)
+    if len(pair) != 2:
+        raise InputError(f"window_px must be one side or (y, x), but came as {window_px}.")
+    for side in pair:
+        _require_positive(side, "window_px")
+    return pair
 
 
 def _require_positive(value: Any, name: str) -> None:
