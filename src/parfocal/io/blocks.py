@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from uuid import uuid4
 
 import dask.array as da
@@ -22,6 +22,7 @@ MOST_BLOCKS = 100_000  # a damaged header must not ask for a billion blocks
 REC709 = (0.2126, 0.7152, 0.0722)
 
 
+@runtime_checkable
 class Plane(Protocol):
     """One image of a stack that reads a window of itself."""
 

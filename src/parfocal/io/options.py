@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -65,7 +65,7 @@ class OpenOptions(BaseModel):
         return value
 
     @classmethod
-    def of(cls, **values: object) -> Self:
+    def of(cls, **values: object) -> OpenOptions:
         """Build options from named values; an impossible one raises a one-line InputError."""
         try:
             return cls.model_validate(values)
@@ -74,7 +74,7 @@ class OpenOptions(BaseModel):
             texts = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems]
             raise InputError(f"These options cannot be: {'; '.join(texts) or error}.") from error
 
-    def but(self, **values: object) -> Self:
+    def but(self, **values: object) -> OpenOptions:
         """The same options with some values replaced."""
         current = {name: getattr(self, name) for name in self.model_fields_set}
         return self.of(**(current | values))
