@@ -17,6 +17,7 @@ from parfocal.measures.laplacian import (
     variance_of_laplacian,
 )
 from parfocal.measures.local import LocalMeasure
+from parfocal.measures.maps import focus_map, multi_stride_map
 from parfocal.measures.scoring import score
 from parfocal.measures.spectral import dcts, log_power_tail, midband_power
 from parfocal.measures.statistical import (
@@ -39,11 +40,13 @@ __all__ = [
     "energy_of_laplacian",
     "entropy",
     "find_measure",
+    "focus_map",
     "haar_dwt",
     "laplacian",
     "log_power_tail",
     "midband_power",
     "modified_laplacian",
+    "multi_stride_map",
     "normalized_variance",
     "score",
     "smd",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ from parfocal.measures.cosines import blur_mirrored, low_cosines
 from parfocal.measures.local import without_mean
 
 CACHED_SIZES = 8  # tables for so many image sizes are kept
+MOST_NEGATIVE_BITS = -200.0  # of a share of zero: 0 log 0 is 0
+CHUNK_PX_CPU = 2**18
+CHUNK_PX_GPU = 2**26
 
 
 @on_any_array
@@ -65,29 +69,42 @@ def dcts(images: Images, *, cutoff: float = 0.5, prefilter_px: float = 0.0) -> S
     if not prefilter_px >= 0:
         raise InputError(f"prefilter_px must be 0 or more, but came as {prefilter_px:g}.")
     smooth = blur_mirrored(images, prefilter_px) if prefilter_px > 0 else images
-    size_y, size_x = images.shape[-2:]
-    mean = smooth.mean(dim=(-2, -1), keepdim=True)
+    weights = _quarter_disc(*images.shape[-2:], cutoff, images.dtype, images.device)
+    return _in_chunks(smooth, partial(_cosine_entropy, weights=weights))
+
+
+def _cosine_entropy(images: Tensor, *, weights: Tensor) -> Tensor:
+    mean = images.mean(dim=(-2, -1), keepdim=True)
     # The mean returns as the constant term: it would cost float32 digits on the way.
-    flat = smooth - mean
-    weights = _quarter_disc(size_y, size_x, cutoff, images.dtype, images.device)
-    share = low_cosines(flat, *weights.shape)
-    constant = mean * math.sqrt(size_y * size_x)
-    norm = torch.hypot(torch.linalg.vector_norm(flat, dim=(-2, -1), keepdim=True), constant)
-    share[..., :1, :1] = constant
-    share = (share / torch.where(norm > 0, norm, 1.0)).abs_()
-    return -(torch.xlogy(share, share) * weights).sum(dim=(-2, -1))
+    terms = low_cosines(images - mean, *weights.shape)
+    terms[..., :1, :1] = mean * math.sqrt(images.shape[-2] * images.shape[-1])
+    # Row by row, then in float64: a running float32 sum of equal squares drifts.
+    rows = torch.linalg.vector_norm(images, dim=-1)
+    norm = torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float64).to(images.dtype)
+    share = terms.div_(torch.where(norm > 0, norm, 1.0)[..., None, None]).abs_()
+    bits = share.log2().clamp_(min=MOST_NEGATIVE_BITS).mul_(share)
+    return -(bits.mul_(weights)).sum(dim=(-2, -1))
+
+
+def _in_chunks(images: Tensor, scores: Callable[[Tensor], Tensor]) -> Tensor:
+    """Score a few images at a time, so that what lies between the steps stays in the cache."""
+    size_y, size_x = images.shape[-2:]
+    limit_px = CHUNK_PX_CPU if images.device.type == "cpu" else CHUNK_PX_GPU
+    flat, count = images.reshape(-1, size_y, size_x), max(1, limit_px // (size_y * size_x))
+    chunks = [flat[first : first + count] for first in range(0, max(1, len(flat)), count)]
+    return torch.cat([scores(chunk) for chunk in chunks]).reshape(images.shape[:-2])
 
 
 @lru_cache(maxsize=CACHED_SIZES)
 def _quarter_disc(
     size_y: int, size_x: int, cutoff: float, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """2 / (r^2 ln 2) inside the disc, else 0, over the frequencies it touches."""
+    """2 / r^2 inside the disc, else 0, over the frequencies it touches."""
     v = torch.arange(math.ceil(cutoff * size_y), dtype=torch.float64) / size_y
     u = torch.arange(math.ceil(cutoff * size_x), dtype=torch.float64) / size_x
-    inside = u.square() + v.square()[:, None] < cutoff**2
-    factor = 2.0 / (cutoff**2 * size_y * size_x * math.log(2.0))
-    return torch.where(inside, factor, 0.0).to(device, dtype)
+    inside = (u.square() + v.square()[:, None] < cutoff**2).to(torch.float64)
+    factor = 2.0 / (cutoff**2 * size_y * size_x)
+    return (inside * factor).to(device, dtype)
 
 
 @on_any_array
@@ -136,18 +153,19 @@ def log_power_tail(images: Images) -> Scores:
 def _ring_weights(size_y: int, size_x: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Weights that average half a spectrum over rings, then over the rings of the tail."""
     least = min(size_y, size_x)
-    radius, multiple = _half_plane(size_y, size_x, device)
-    ring = (radius * least).round().long()
+    radius, multiple = _half_plane(size_y, size_x)
+    # Half a pixel belongs to the outer ring, whatever rounding makes of it.
+    ring = (radius * least + (0.5 + 1e-9)).floor().long()
     in_tail = (ring > least / 8) & (ring <= least // 2)
     counts = torch.bincount(ring[in_tail], multiple[in_tail])
     weights = torch.where(in_tail, multiple / counts[ring.clamp(max=len(counts) - 1)], 0.0)
-    return (weights / weights.sum()).to(dtype)
+    return (weights / weights.sum()).to(device, dtype)
 
 
-def _half_plane(size_y: int, size_x: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _half_plane(size_y: int, size_x: int) -> tuple[Tensor, Tensor]:
     """Radius (cycles per px) of an rfft2's frequencies, and how often the full plane has each."""
-    v = torch.fft.fftfreq(size_y, dtype=torch.float64, device=device)[:, None]
-    u = torch.fft.rfftfreq(size_x, dtype=torch.float64, device=device)
+    v = torch.fft.fftfreq(size_y, dtype=torch.float64)[:, None]
+    u = torch.fft.rfftfreq(size_x, dtype=torch.float64)
     twice = torch.full_like(u, 2.0)
     twice[0] = 1.0
     if size_x % 2 == 0:
@@ -207,31 +225,41 @@ def midband_power(
     tensor(0.5000)
     """
     require_images(images, least_y=2, least_x=2, what="midband_power")
-    low, high = (fraction * setup.cutoff_cycles_per_px for fraction in band)
     if not 0 <= band[0] < band[1] <= 1:
         raise InputError(f"band must rise within 0 .. 1, but came as {band}.")
+    if not exponent > 0:
+        raise InputError(f"exponent must be positive, but came as {exponent:g}.")
+    low, high = (fraction * setup.cutoff_cycles_per_px for fraction in band)
     size_y, size_x = images.shape[-2:]
-    weights = _band_weights(size_y, size_x, low, high, images.device)
+    weights = _band_weights(size_y, size_x, low, high, images.dtype, images.device)
+    total = _in_chunks(images, partial(_weighed_moduli, weights=weights, exponent=exponent))
+    return (total / math.pow(size_y * size_x, exponent)).to(images.dtype)
+
+
+def _weighed_moduli(images: Tensor, *, weights: Tensor, exponent: float) -> Tensor:
     columns, rows = weights.shape
-    half = torch.fft.rfft(without_mean(images))[..., :columns]
+    size_y = images.shape[-2]
+    half = torch.fft.rfft(images)[..., :columns]
     turned = half.transpose(-1, -2).contiguous()
+    # The constant of the image goes before its size can cost digits in the second transform.
+    turned[..., 0, :] -= turned[..., 0, :].mean(dim=-1, keepdim=True)
     spectrum = torch.fft.fft(turned)
     if rows < size_y:
         reach = rows // 2
         slow = (spectrum[..., : reach + 1], spectrum[..., size_y - reach :])
         spectrum = torch.cat(slow, dim=-1)
     power = spectrum.real.square() + spectrum.imag.square()
-    moduli: Tensor = power if exponent == 2.0 else power.pow(0.5 * exponent)
-    total = (moduli * weights.to(moduli.dtype)).sum(dim=(-2, -1), dtype=torch.float64)
-    return (total / float(size_y * size_x) ** exponent).to(images.dtype)
+    moduli: Tensor = power if exponent == 2.0 else power.pow_(0.5 * exponent)
+    total: Tensor = moduli.mul_(weights).sum(dim=(-2, -1), dtype=torch.float64)
+    return total
 
 
 @lru_cache(maxsize=CACHED_SIZES)
 def _band_weights(
-    size_y: int, size_x: int, low: float, high: float, device: torch.device
+    size_y: int, size_x: int, low: float, high: float, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """How often each frequency of the band occurs, over the columns and rows that it touches."""
-    radius, multiple = _half_plane(size_y, size_x, device)
+    radius, multiple = _half_plane(size_y, size_x)
     weights = torch.where((radius > low) & (radius < high), multiple, 0.0)
     if not bool(weights.any()):
         raise ShapeError(
@@ -242,4 +270,4 @@ def _band_weights(
     reach = math.floor(high * size_y)
     if 2 * reach + 1 < size_y:
         weights = torch.cat([weights[: reach + 1], weights[size_y - reach :]])
-    return weights[:, :columns].T.contiguous()
+    return weights[:, :columns].T.to(device, dtype).contiguous()

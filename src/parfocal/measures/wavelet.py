@@ -16,22 +16,23 @@ from parfocal.measures.local import (
     without_mean,
 )
 
-# Low-pass analysis filter of Daubechies' wavelet with six vanishing moments [Daubechies1992]_.
+# Daubechies' wavelet with six vanishing moments [Daubechies1992]_: the weights by which the
+# low-pass band correlates the image; the high-pass band mirrors them with alternating signs.
 DB6_LOW = (
-    -0.00107730108530848,
-    0.00477725751094551,
-    0.00055384220116150,
-    -0.03158203931748603,
-    0.02752286553030573,
-    0.09750160558732304,
-    -0.12976686756726194,
-    -0.22626469396543983,
-    0.31525035170919763,
-    0.75113390802109536,
-    0.49462389039845306,
     0.11154074335010947,
+    0.49462389039845306,
+    0.75113390802109536,
+    0.31525035170919763,
+    -0.22626469396543983,
+    -0.12976686756726194,
+    0.09750160558732304,
+    0.02752286553030573,
+    -0.03158203931748603,
+    0.00055384220116150,
+    0.00477725751094551,
+    -0.00107730108530848,
 )
-DB6_HIGH = tuple(value * (-1.0) ** (index + 1) for index, value in enumerate(reversed(DB6_LOW)))
+DB6_HIGH = tuple(value * (-1.0) ** index for index, value in enumerate(reversed(DB6_LOW)))
 
 
 def _haar_energies(images: Tensor) -> tuple[Tensor, ...]:
