@@ -94,6 +94,45 @@ class FocalStack:
         if not self.name:
             object.__setattr__(self, "name", self.source)
 
+    @classmethod
+    def of(
+        cls,
+        images: LazyImages,
+        *,
+        z_um: Float[np.ndarray, " z"] | None = None,
+        z_step_um: float | None = None,
+        pixel_um: float | None = None,
+        setup: OpticalSetup | None = None,
+        name: str = "",
+    ) -> FocalStack:
+        """Make a stack from images in memory, or any lazy array, with axes (z, y, x).
+
+        Without ``z_um`` and ``z_step_um`` only the order of the planes is known.
+
+        Examples
+        --------
+        >>> FocalStack.of(np.zeros((3, 8, 8)), z_step_um=0.5).z_um
+        array([0. , 0.5, 1. ])
+        """
+        planes = int(images.shape[0]) if len(images.shape) else 0
+        numbers = np.arange(planes, dtype=np.float64)
+        if z_um is None:
+            z_um = numbers * (1.0 if z_step_um is None else z_step_um)
+            known = z_step_um is not None
+        else:
+            known = True
+        kind = np.dtype(getattr(images, "dtype", np.float64)).kind
+        limit = float(np.iinfo(images.dtype).max) if kind in "iu" else None
+        return cls(
+            images=images,
+            z_um=np.asarray(z_um, dtype=np.float64),
+            pixel_um=pixel_um if pixel_um is not None or setup is None else setup.pixel_um,
+            setup=setup,
+            name=name,
+            saturation_counts=limit,
+            z_known=known,
+        )
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Sizes (z, y, x)."""

@@ -1,1 +1,9 @@
-"""score."""
+"""How sharp is each plane, tile and pixel, and where is best focus."""
+
+from __future__ import annotations
+
+from parfocal.score.curve import focus_curve
+from parfocal.score.fusion import apply_fusion, fuse
+from parfocal.score.plane import best_focus
+
+__all__ = ["apply_fusion", "best_focus", "focus_curve", "fuse"]

@@ -1,0 +1,200 @@
+"""One pass over a stack: how sharp, bright and clipped each tile of each plane is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from parfocal.core.errors import InputError, ShapeError
+from parfocal.core.setup import OpticalSetup
+from parfocal.core.stack import FocalStack
+from parfocal.measures import CATALOG, focus_map
+
+# A band of rows this large is read at once; the largest part of the memory that scoring takes.
+BAND_BYTES = 64 * 2**20
+TARGET_TILES = 8
+TILE_RANGE_PX = (16, 256)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A measure on images whose pixels are averaged ``bin_px`` x ``bin_px``."""
+
+    measure: str
+    bin_px: int = 1
+
+    @property
+    def label(self) -> str:
+        """How results name it."""
+        return (
+            self.measure
+            if self.bin_px == 1
+            else f"{self.measure} ({self.bin_px} x {self.bin_px} binned)"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TileScan:
+    """What one pass found, on a grid of square tiles; every array is (z, tile y, tile x)."""
+
+    scores: dict[Scale, Float[np.ndarray, "z ty tx"]]
+    mean: Float[np.ndarray, "z ty tx"]
+    lowest: Float[np.ndarray, "z ty tx"]
+    highest: Float[np.ndarray, "z ty tx"]
+    clipped: Float[np.ndarray, "z ty tx"]
+    tile_px: int
+    top_px: int
+    left_px: int
+
+
+@dataclass(frozen=True)
+class Region:
+    """Rows and columns of the field that take part, in pixels; the ends are not included."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @classmethod
+    def of(cls, stack: FocalStack, corners: tuple[int, int, int, int] | None) -> Region:
+        """Check (top, bottom, left, right) against a stack; None is the whole field.
+
+        Raises
+        ------
+        ShapeError
+            If the region is empty or reaches outside the field.
+        """
+        _, size_y, size_x = stack.shape
+        top, bottom, left, right = corners or (0, size_y, 0, size_x)
+        if not (0 <= top < bottom <= size_y and 0 <= left < right <= size_x):
+            raise ShapeError(
+                f"{stack.source}: region rows {top}:{bottom}, columns {left}:{right} does not lie "
+                f"inside the field of {size_y} x {size_x} px; give --region Y0:Y1,X0:X1."
+            )
+        return cls(top, bottom, left, right)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Sizes (y, x)."""
+        return self.bottom - self.top, self.right - self.left
+
+
+def choose_tile_px(sizes: tuple[int, int]) -> int:
+    """Side of a square tile: about an eighth of the field, chosen to leave little of it out."""
+    shortest = min(sizes)
+    low, high = TILE_RANGE_PX
+    target = int(np.clip(shortest // TARGET_TILES, low, high))
+    if shortest <= target:
+        return shortest
+    options = range(max(4, target * 3 // 4), min(shortest, target * 5 // 4) + 1)
+
+    def covered(side: int) -> float:
+        rows, columns = sizes[0] // side * side, sizes[1] // side * side
+        multiple_of_four = 0.002 * (side % 4 == 0)
+        return rows * columns / (sizes[0] * sizes[1]) + multiple_of_four
+
+    return max(options, key=covered)
+
+
+def bin_pixels(images: NDArray[np.generic], bin_px: int) -> NDArray[np.generic]:
+    """Average blocks of pixels; the remainder at the right and bottom is dropped."""
+    if bin_px == 1:
+        return images
+    size_y, size_x = (size // bin_px * bin_px for size in images.shape[-2:])
+    trimmed = images[..., :size_y, :size_x].astype(np.float32, copy=False)
+    columns = trimmed[..., 0::bin_px].copy()
+    for step in range(1, bin_px):
+        columns += trimmed[..., step::bin_px]
+    rows = columns[..., 0::bin_px, :].copy()
+    for step in range(1, bin_px):
+        rows += columns[..., step::bin_px, :]
+    rows /= bin_px**2
+    return rows
+
+
+def bands(stack: FocalStack, region: Region, tile_px: int) -> Iterator[tuple[int, slice, int]]:
+    """Whole tile rows to read at once: (plane, rows, first tile row)."""
+    tile_rows = region.sizes[0] // tile_px
+    row_bytes = tile_px * region.sizes[1] * stack.dtype.itemsize
+    step = int(np.clip(BAND_BYTES // max(row_bytes, 1), 1, tile_rows))
+    for plane in range(stack.shape[0]):
+        for first in range(0, tile_rows, step):
+            last = min(tile_rows, first + step)
+            top = region.top
+            yield plane, slice(top + first * tile_px, top + last * tile_px), first
+
+
+def scan_tiles(
+    stack: FocalStack,
+    scales: tuple[Scale, ...],
+    *,
+    region: Region,
+    tile_px: int,
+    setup: OpticalSetup | None = None,
+    device: str = "cpu",
+) -> TileScan:
+    """Score every tile of every plane at each scale, in one pass over the stack.
+
+    Raises
+    ------
+    InputError
+        If an image holds NaN or infinity.
+    ShapeError
+        If the region is smaller than one tile.
+    """
+    tile_rows, tile_columns = (size // tile_px for size in region.sizes)
+    if not tile_rows or not tile_columns:
+        raise ShapeError(
+            f"{stack.source}: a region of {region.sizes[0]} x {region.sizes[1]} px holds no tile "
+            f"of {tile_px} px; give a smaller tile_px (--tile-px) or a larger region."
+        )
+    grid = (stack.shape[0], tile_rows, tile_columns)
+    scales = tuple(scale for scale in scales if _fits(scale, tile_px))
+    if not scales:
+        raise ShapeError(
+            f"{stack.source}: tiles of {tile_px} px are too small for this measure; "
+            "give a larger tile_px (--tile-px)."
+        )
+    scores = {scale: np.zeros(grid) for scale in scales}
+    mean, lowest, highest, clipped = (np.zeros(grid) for _ in range(4))
+    columns = slice(region.left, region.left + tile_columns * tile_px)
+    for plane, rows, first in bands(stack, region, tile_px):
+        counts = stack.read_counts(plane, rows, columns)
+        blocks = counts.reshape(-1, tile_px, tile_columns, tile_px)
+        here = (plane, slice(first, first + len(blocks)))
+        mean[here] = blocks.mean(axis=(1, 3), dtype=np.float64)
+        if not np.isfinite(mean[here]).all():
+            raise InputError(
+                f"{stack.source}: plane {plane} holds NaN or infinite pixels; "
+                "replace them, or choose a region without them (--region)."
+            )
+        lowest[here], highest[here] = blocks.min(axis=(1, 3)), blocks.max(axis=(1, 3))
+        if stack.saturation_counts is not None and highest[here].max() >= stack.saturation_counts:
+            clipped[here] = (blocks >= stack.saturation_counts).mean(axis=(1, 3))
+        for scale in scales:
+            window = tile_px // scale.bin_px
+            band = bin_pixels(counts, scale.bin_px)
+            if tile_px % scale.bin_px:
+                band = _cut_to_windows(blocks, scale.bin_px)
+            scores[scale][here] = focus_map(
+                band, scale.measure, window, window, setup=setup, device=device
+            )
+    return TileScan(scores, mean, lowest, highest, clipped, tile_px, region.top, region.left)
+
+
+def _cut_to_windows(blocks: NDArray[np.generic], bin_px: int) -> NDArray[np.generic]:
+    """Bin each tile by itself where the binning does not divide the tile."""
+    side = blocks.shape[1] // bin_px * bin_px
+    tiles = np.moveaxis(blocks[:, :side, :, :side], 2, 1)
+    binned = np.moveaxis(bin_pixels(tiles, bin_px), 1, 2)
+    tile_rows, window, tile_columns, _ = binned.shape
+    return binned.reshape(tile_rows * window, tile_columns * window)
+
+
+def _fits(scale: Scale, tile_px: int) -> bool:
+    return tile_px // scale.bin_px >= max(CATALOG[scale.measure].least_px, 4)
