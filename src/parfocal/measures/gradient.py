@@ -220,7 +220,7 @@ def smd(images: Images) -> Scores:
 
 @on_any_array
 def smd2(images: Images) -> Scores:
-    """Score focus by the mean product of the moduli of grey steps along x and y [LiHao2011]_.
+    """Score focus by the mean product of the moduli of grey steps along x and y [Li2023]_.
 
     Larger is sharper. Steeper near focus than ``smd``; blind to edges along x or along y alone.
 

@@ -113,12 +113,12 @@ def weigh_and_decimate(
     """Correlate with ``weights`` along one axis, keeping every ``pitch_px``-th valid position."""
     count = (images.shape[axis] - len(weights)) // pitch_px + 1
     span = pitch_px * (count - 1) + 1
-    total: Tensor | None = None
-    for shift, weight in enumerate(weights):
-        if weight == 0.0:
-            continue
-        view = images.narrow(axis, shift, span)
-        if pitch_px > 1:
-            view = view[..., ::pitch_px] if axis == -1 else view[..., ::pitch_px, :]
-        total = view * weight if total is None else total.add(view, alpha=weight)
-    return images.narrow(axis, 0, span) * 0.0 if total is None else total
+    views = [images.narrow(axis, shift, span) for shift in range(len(weights))]
+    if pitch_px > 1:
+        views = [
+            view[..., ::pitch_px] if axis == -1 else view[..., ::pitch_px, :] for view in views
+        ]
+    total = views[0] * weights[0]
+    for view, weight in zip(views[1:], weights[1:], strict=True):
+        total.add_(view, alpha=weight)
+    return total

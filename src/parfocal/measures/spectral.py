@@ -88,10 +88,12 @@ def _cosine_entropy(images: Tensor, *, weights: Tensor) -> Tensor:
 
 def _in_chunks(images: Tensor, scores: Callable[[Tensor], Tensor]) -> Tensor:
     """Score a few images at a time, so that what lies between the steps stays in the cache."""
+    if images.shape[:-2].numel() == 0:
+        return images.new_zeros(images.shape[:-2])
     size_y, size_x = images.shape[-2:]
     limit_px = CHUNK_PX_CPU if images.device.type == "cpu" else CHUNK_PX_GPU
     flat, count = images.reshape(-1, size_y, size_x), max(1, limit_px // (size_y * size_x))
-    chunks = [flat[first : first + count] for first in range(0, max(1, len(flat)), count)]
+    chunks = [flat[first : first + count] for first in range(0, len(flat), count)]
     return torch.cat([scores(chunk) for chunk in chunks]).reshape(images.shape[:-2])
 
 
@@ -141,11 +143,15 @@ def log_power_tail(images: Images) -> Scores:
     tensor(True)
     """
     require_images(images, least_y=8, least_x=8, what="log_power_tail")
+    weights = _ring_weights(*images.shape[-2:], images.dtype, images.device)
+    return _in_chunks(images, partial(_weighed_log_power, weights=weights))
+
+
+def _weighed_log_power(images: Tensor, *, weights: Tensor) -> Tensor:
     spectrum = torch.fft.rfft2(without_mean(images), norm="ortho")
     power = spectrum.real.square() + spectrum.imag.square()
     floor = power.mean(dim=(-2, -1), keepdim=True) * 1e-12
     smallest = torch.finfo(torch.float32).tiny
-    weights = _ring_weights(*images.shape[-2:], images.dtype, images.device)
     return (torch.maximum(power, floor + smallest).log_() * weights).sum(dim=(-2, -1))
 
 
@@ -207,7 +213,7 @@ def midband_power(
     InputError
         If the band does not rise within 0 .. 1.
     ShapeError
-        If no frequency of an image of this size lies in the band.
+        If the images are below 8 x 8 px, or so small that no frequency lies in the band.
 
     Notes
     -----
@@ -224,7 +230,7 @@ def midband_power(
     >>> midband_power(wave, setup=setup)
     tensor(0.5000)
     """
-    require_images(images, least_y=2, least_x=2, what="midband_power")
+    require_images(images, least_y=8, least_x=8, what="midband_power")
     if not 0 <= band[0] < band[1] <= 1:
         raise InputError(f"band must rise within 0 .. 1, but came as {band}.")
     if not exponent > 0:
