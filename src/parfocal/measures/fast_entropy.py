@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from parfocal.measures.fast_threads import run_shared, thread_count
+from parfocal.measures.fast_threads import bands_of, run_shared
 from parfocal.measures.windows import Spans
 
 BINS = 256
@@ -121,8 +121,6 @@ def window_entropy(planes: NDArray[Any], rows: Spans, columns: Spans) -> NDArray
     table = counts * np.log2(np.maximum(counts, 1.0))
     bits = np.empty((len(planes), len(rows), len(columns)))
     levels = np.empty(planes.shape, np.uint8)
-    bands = -(-thread_count() // max(1, len(planes)))
-    edges = np.linspace(0, len(rows), bands + 1).astype(int)
 
     def find(number: int) -> None:
         plane = np.ascontiguousarray(planes[number])
@@ -135,5 +133,5 @@ def window_entropy(planes: NDArray[Any], rows: Spans, columns: Spans) -> NDArray
 
     numbers = range(len(planes))
     run_shared(find, list(numbers))
-    run_shared(score, list(itertools.product(numbers, itertools.pairwise(edges.tolist()))))
+    run_shared(score, list(itertools.product(numbers, bands_of(rows, len(planes)))))
     return bits

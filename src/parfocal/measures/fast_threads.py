@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numba
+import numpy as np
+
+from parfocal.measures.windows import Spans
 
 Item = TypeVar("Item")
 
@@ -40,3 +44,15 @@ def run_shared(work: Callable[[Item], None], items: list[Item]) -> None:
         helper.join()
     if errors:
         raise errors[0]
+
+
+def bands_of(rows: Spans, planes: int) -> list[tuple[int, int]]:
+    """Split rows of windows so that every thread has work, first up to last of each part.
+
+    Neighbouring parts both read the pixels that their windows share, so a part is at least twice
+    as high as a window.
+    """
+    idle = -(-thread_count() // max(1, planes))
+    height = int(rows.stops.max()) // (2 * int(rows.sizes.max()))
+    edges = np.linspace(0, len(rows), max(1, min(idle, height)) + 1).astype(int)
+    return list(itertools.pairwise(edges.tolist()))
