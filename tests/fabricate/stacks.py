@@ -132,6 +132,22 @@ def write_ndtiff(folder: Path, images: Images, *, step_um: float, pixel_um: floa
     return Path(data.path)
 
 
+def write_ndtiff_channels(folder: Path, channels: dict[str, Images], z_um: list[float]) -> Path:
+    """An NDTiff data set with named channels and uneven z."""
+    from ndstorage import NDTiffDataset
+
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the writer leaves a file open
+        data = NDTiffDataset(str(folder), name="stack", writable=True)
+        data.initialize({})
+        for name, images in channels.items():
+            for i, (image, z) in enumerate(zip(images, z_um, strict=True)):
+                data.put_image({"channel": name, "z": i}, image, {"ZPositionUm": z})
+        data.finish()
+        data.close()
+    return Path(data.path)
+
+
 Writer = Callable[..., Path]
 WRITERS: dict[str, tuple[Writer, str, tuple[str, ...]]] = {
     "ome-tiff": (write_ome_tiff, "a.ome.tif", ("uint8", "uint16", "int16", "float32", "float64")),

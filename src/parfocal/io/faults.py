@@ -31,6 +31,7 @@ FILE_FAULTS: tuple[type[BaseException], ...] = (
     ParseError,
     RuntimeError,
     SyntaxError,
+    SystemError,
     TypeError,
     ValueError,
     imagecodecs.DelayedImportError,

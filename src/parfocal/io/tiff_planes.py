@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class SegmentPlane:
     path: Path
     page: Any
     label: str
+    decode: Callable[..., Any]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,9 +99,9 @@ class SegmentPlane:
                             "copy or export the file again."
                         )
                 extra = {"jpegtables": tables} if tables is not None else {}
-                pixels, place, shape = key.decode(data, number, **extra)
+                pixels, place, _ = self.decode(data, number, **extra)
                 if pixels is not None:
-                    _paste(window, pixels, place, shape, rows, columns)
+                    _paste(window, pixels, place, rows, columns)
         return window[..., 0] if samples == 1 else window
 
     def _touched(self, rows: slice, columns: slice) -> list[int]:
@@ -120,7 +122,6 @@ def _paste(
     window: NDArray[Any],
     pixels: NDArray[Any],
     place: tuple[int, ...],
-    shape: tuple[int, ...],
     rows: slice,
     columns: slice,
 ) -> None:
@@ -216,7 +217,21 @@ def page_plane(page: Any, *, offset: int | None = None) -> MappedPlane | Segment
         start = int(page.dataoffsets[0]) if offset is None else offset
         size = (int(key.imagelength), int(key.imagewidth))
         return MappedPlane(path, start, size, stored, int(key.samplesperpixel))
-    return SegmentPlane(path, page, label)
+    return SegmentPlane(path, page, label, _decoder(key))
+
+
+def _decoder(key: Any) -> Callable[..., Any]:
+    """The function that decodes strips or tiles; making it may look into the file once."""
+    handle = key.parent.filehandle
+    was_closed = handle.closed
+    if was_closed:
+        handle.open()
+    try:
+        decode: Callable[..., Any] = key.decode
+    finally:
+        if was_closed:
+            handle.close()
+    return decode
 
 
 def _check_segments(page: Any, path: Path, label: str, *, size: int, offset: int | None) -> None:
