@@ -1,1 +1,1 @@
-"""cli."""
+"""The command line: one short file per verb; parses, calls, prints."""

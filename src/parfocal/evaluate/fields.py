@@ -41,6 +41,7 @@ class FieldRecord:
     channel: str | None
     modality: str | None
     notes: tuple[str, ...] = ()
+    well: str | None = None
     known: KnownFocus | None = None
 
     @property
@@ -75,6 +76,7 @@ class FieldRecord:
         return {
             "name": self.name,
             "source": self.source,
+            "well": self.well,
             "verdict": str(self.judgement.verdict),
             "advice": self.judgement.advice,
             **self.estimate.to_dict(),
@@ -91,7 +93,11 @@ class FieldRecord:
 
 
 def record_of(
-    stack: FocalStack, estimate: FocusEstimate, *, known: KnownFocus | None = None
+    stack: FocalStack,
+    estimate: FocusEstimate,
+    *,
+    well: str | None = None,
+    known: KnownFocus | None = None,
 ) -> FieldRecord:
     """Put a stack's facts, its estimate and the verdict together."""
     depth_of_field_um = None if stack.setup is None else stack.setup.depth_of_field_um
@@ -109,5 +115,6 @@ def record_of(
         channel=stack.channel,
         modality=stack.modality,
         notes=stack.notes,
+        well=well,
         known=known,
     )

@@ -1,15 +1,12 @@
-"""Wells read from field names, and the plate they lie on."""
+"""Wells and the plate they lie on."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-_LETTERED = re.compile(r"(?<![A-Za-z0-9])(A[A-F]|[A-P])(\d{1,2})(?![A-Za-z0-9])")
-_NUMBERED = re.compile(r"(?<![A-Za-z0-9])r(\d{1,2})c(\d{1,2})(?=f\d|[^A-Za-z0-9]|$)", re.IGNORECASE)
-_ZARR = re.compile(r"(?:^|/)([A-P])/(\d{1,2})(?:/|$)")
-FORMATS = ((2, 3), (3, 4), (4, 6), (6, 8), (8, 12), (16, 24), (32, 48))
+FORMATS = ((8, 12), (16, 24), (32, 48))
 
 
 @dataclass(frozen=True, order=True)
@@ -36,36 +33,30 @@ def row_name(row: int) -> str:
     return chr(65 + row) if row < 26 else "A" + chr(65 + row - 26)
 
 
-def parse_well(name: str) -> Well | None:
-    """Read the well from a field's name; None if it names none.
+def parse_well(label: str) -> Well | None:
+    """Read a well's label, letters and number; None if it is none.
 
     Examples
     --------
-    >>> parse_well("E07_s1").name, parse_well("plate_r02c05f01").name, parse_well("B/3/0").name
-    ('E07', 'B05', 'B03')
-    >>> parse_well("embryo_12") is None
-    True
+    >>> parse_well("B03"), parse_well("AF48").name, parse_well("B0")
+    (Well(row=1, column=2), 'AF48', None)
     """
-    if match := _NUMBERED.search(name):
-        row, column = int(match[1]) - 1, int(match[2]) - 1
-    elif match := (_ZARR.search(name) or _LETTERED.search(name.replace("_", " "))):
-        letters = match[1]
-        row = ord(letters[-1]) - 65 + (26 if len(letters) == 2 else 0)
-        column = int(match[2]) - 1
-    else:
+    match = re.fullmatch(r"(A[A-F]|[A-Z])0*([1-9]\d?)", label)
+    if match is None:
         return None
-    rows, columns = FORMATS[-1]
-    return Well(row, column) if 0 <= row < rows and 0 <= column < columns else None
+    letters, column = match[1], int(match[2]) - 1
+    row = ord(letters[-1]) - 65 + (26 if len(letters) == 2 else 0)
+    return Well(row, column) if column < FORMATS[-1][1] else None
 
 
-def wells_of(names: Iterable[str]) -> dict[str, Well] | None:
-    """Wells of all names, or None unless each names one and at least two wells differ.
+def wells_of(labels: Mapping[str, str | None]) -> dict[str, Well] | None:
+    """Wells by field name, or None unless every field lies in one and at least two differ.
 
     One odd name among many would make a plate of a chance pattern, so all must agree.
     """
-    wells = {name: parse_well(name) for name in names}
+    wells = {name: parse_well(label) for name, label in labels.items() if label is not None}
     known = {name: well for name, well in wells.items() if well is not None}
-    if len(known) < len(wells) or len(set(known.values())) < 2:
+    if len(known) < len(labels) or len(set(known.values())) < 2:
         return None
     return known
 
@@ -82,6 +73,6 @@ def plate_format(wells: Iterable[Well]) -> tuple[int, int]:
     last_row = max(well.row for well in listed)
     last_column = max(well.column for well in listed)
     for rows, columns in FORMATS:
-        if (rows, columns) >= (8, 12) and last_row < rows and last_column < columns:
+        if last_row < rows and last_column < columns:
             return rows, columns
     return FORMATS[-1]

@@ -276,7 +276,7 @@ class Report:
         return f"<tr>{''.join(cells)}</tr>"
 
     def _plate(self) -> str:
-        wells = wells_of(record.name for record in self._records)
+        wells = wells_of({record.name: record.well for record in self._records})
         if wells is None:
             return ""
         low, high = plate_range(self._records)

@@ -20,6 +20,9 @@ from parfocal.evaluate.fields import KnownFocus
 SETUP = OpticalSetup(na=0.5, wavelength_nm=550, pixel_um=0.5)
 """The optics as which the demonstration's stacks are made: 2.2 um depth of field."""
 
+SHIPPED_TRIALS = 7
+"""How many stacks ``shipped_trials`` makes."""
+
 Sharp = Float[np.ndarray, "y x"]
 Counts = NDArray[np.uint16]
 

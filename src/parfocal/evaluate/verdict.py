@@ -9,6 +9,8 @@ import numpy as np
 
 from parfocal.core.results import FocusEstimate, Status
 
+# Relief of so many depths of field leaves the field's borders visibly blurred.
+UNEVEN_IN_DEPTHS = 3.0
 WIDE_IN_PLANES = 2.0
 WIDE_SHARE_OF_STACK = 0.25
 
@@ -68,6 +70,27 @@ def _is_wide(estimate: FocusEstimate, depth_of_field_um: float | None) -> bool:
     return high - low > least
 
 
+def _is_uneven(estimate: FocusEstimate, depth_of_field_um: float | None) -> bool:
+    """Whether one plane cannot hold the whole field in focus."""
+    if estimate.relief_um is None or depth_of_field_um is None:
+        return False
+    return estimate.relief_um > UNEVEN_IN_DEPTHS * depth_of_field_um
+
+
+def _concern(estimate: FocusEstimate, depth_of_field_um: float | None) -> str:
+    """What to look at although focus was found; empty if nothing."""
+    if estimate.warnings:
+        return estimate.warnings[0]
+    if _is_uneven(estimate, depth_of_field_um):
+        return (
+            f"Focus varies by {estimate.relief_um:.3g} um over the field: "
+            "no single plane is sharp all over; see the maps"
+        )
+    if _is_wide(estimate, depth_of_field_um):
+        return "The 90 % interval is wide: compare the planes within it"
+    return ""
+
+
 def judge(
     estimate: FocusEstimate, *, depth_of_field_um: float | None = None, z_known: bool = True
 ) -> Judgement:
@@ -84,20 +107,15 @@ def judge(
 
     Notes
     -----
-    Keep: found, a narrow interval and no warning. Check: found with a warning or a wide
-    interval, ambiguous, uncertain, failed. Image again: edge, flat, blank, saturated.
+    Keep: found, a narrow interval, an even field and no warning. Check: found with a warning,
+    a wide interval or a relief of more than three depths of field; ambiguous, uncertain, failed.
+    Image again: edge, flat, blank, saturated.
     """
+    if estimate.found:
+        concern = _concern(estimate, depth_of_field_um)
+        return Judgement(verdict=Verdict.CHECK if concern else Verdict.KEEP, advice=concern)
     if estimate.status in (Status.AMBIGUOUS, Status.UNCERTAIN):
         return Judgement(verdict=Verdict.CHECK, advice="Look at the curve and choose by eye")
     if estimate.status == Status.FAILED:
         return Judgement(verdict=Verdict.CHECK, advice="Mend the fault named here, then run again")
-    if not estimate.found:
-        advice = _again(estimate, " um" if z_known else "")
-        return Judgement(verdict=Verdict.AGAIN, advice=advice)
-    if estimate.warnings:
-        return Judgement(verdict=Verdict.CHECK, advice=estimate.warnings[0])
-    if _is_wide(estimate, depth_of_field_um):
-        return Judgement(
-            verdict=Verdict.CHECK, advice="The 90 % interval is wide: compare the planes within it"
-        )
-    return Judgement(verdict=Verdict.KEEP, advice="")
+    return Judgement(verdict=Verdict.AGAIN, advice=_again(estimate, " um" if z_known else ""))

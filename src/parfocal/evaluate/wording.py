@@ -46,4 +46,5 @@ def note_text(record: FieldRecord) -> str:
     if record.estimate.found:
         return advice
     reason = record.estimate.reason.rstrip(".")
-    return f"{reason}. {advice}" if advice else reason
+    said = not advice or advice.split()[0].lower() in reason.lower().split()
+    return reason if said else f"{reason}. {advice}"

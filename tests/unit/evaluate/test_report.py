@@ -106,9 +106,13 @@ def test_unknown_z_is_told_in_planes(make_stack, make_estimate):
 
 
 def test_two_wells_make_a_plate_and_two_names_do_not(make_stack, make_estimate):
-    for names, drawn in ((("B03", "C04"), True), (("one", "two"), False)):
-        stacks = [make_stack(name) for name in names]
-        page = _page([(record_of(s, make_estimate(s)), s) for s in stacks])
+    for wells, drawn in ((("B03", "C04"), True), (("B03", None), False), ((None, None), False)):
+        stacks = [make_stack("one"), make_stack("two")]
+        records = [
+            record_of(stack, make_estimate(stack), well=well)
+            for stack, well in zip(stacks, wells, strict=True)
+        ]
+        page = _page(list(zip(records, stacks, strict=True)))
         assert ('class="plate"' in page) == drawn
         _parse(page)
 

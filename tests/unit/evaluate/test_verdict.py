@@ -24,6 +24,14 @@ def test_without_optics_the_planes_decide(make_stack, make_estimate):
     assert judge(make_estimate(stack, interval_planes=(2.9, 5.5))).verdict == Verdict.CHECK
 
 
+def test_relief_of_more_than_three_depths_of_field_is_checked(make_stack, make_estimate):
+    estimate = make_estimate(make_stack(), relief_um=6.0)
+    assert judge(estimate, depth_of_field_um=2.1).verdict == Verdict.KEEP
+    judgement = judge(estimate, depth_of_field_um=1.9)
+    assert judgement.verdict == Verdict.CHECK
+    assert "varies by 6 um" in judgement.advice
+
+
 def test_no_interval_is_checked(make_stack, make_estimate):
     estimate = make_estimate(make_stack(), interval_um=None, interval_planes=None)
     assert judge(estimate, depth_of_field_um=2.2).verdict == Verdict.CHECK

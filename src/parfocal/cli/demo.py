@@ -1,0 +1,24 @@
+"""``parfocal demo``: real images brought out of focus by known amounts, and found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    *,
+    report: Annotated[
+        Path, typer.Option(help="Where to write the HTML page; an older demo page is replaced.")
+    ] = Path("demo-report.html"),
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> int:
+    """Score real images blurred by known amounts, and print found against known focus.
+
+    Uses images that ship with scikit-image, and the real stacks of ../shared/data where present.
+    """
+    from parfocal.cli.demonstration import run_demo
+
+    return run_demo(report, debug=debug)

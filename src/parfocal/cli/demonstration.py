@@ -1,0 +1,134 @@
+"""What ``parfocal demo`` does: known stacks scored, a table and one page."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from parfocal import __version__
+from parfocal.cli.exits import DONE, SOME_FAILED
+from parfocal.cli.outputs import write_text
+from parfocal.cli.progress import progress
+from parfocal.cli.scoring import FIELD_FAULTS, Outcome
+from parfocal.cli.tables import show_table
+from parfocal.core.results import Status
+from parfocal.core.stack import FocalStack
+from parfocal.evaluate.fields import FieldRecord, KnownFocus, record_of
+from parfocal.evaluate.report import Report, ReportHeader
+from parfocal.evaluate.trial import SHIPPED_TRIALS, shipped_trials
+from parfocal.evaluate.wording import interval_text, position_text
+from parfocal.io.finding import StackSource, find_stacks
+from parfocal.score.depth import depth_map
+from parfocal.score.fusion import fuse
+from parfocal.score.plane import best_focus
+
+MANIFEST = Path("shared/data/stacks.toml")
+INTRODUCTION = (
+    "Real images, brought out of focus by known amounts, and real stacks where they are present. "
+    "Each is scored without being told where its focus is."
+)
+
+
+def find_manifest(start: Path) -> Path | None:
+    """The table of real stacks in or beside the folder ``start``, if it is there."""
+    places = (folder / MANIFEST for folder in (start, start.parent))
+    return next((place for place in places if place.is_file()), None)
+
+
+def known_focus(row: Mapping[str, Any], stack: FocalStack) -> KnownFocus | None:
+    """What the table says of a stack's focus, to within one plane."""
+    index = row.get("focus_index")
+    if index is None or not 0 <= index < stack.shape[0]:
+        return None
+    caution = str(row.get("caution", ""))
+    if stack.z_known:
+        return KnownFocus(
+            position=float(stack.z_um[index]), tolerance=stack.z_step_um or 0.0, note=caution
+        )
+    return KnownFocus(position=float(index), tolerance=1.0, note=caution)
+
+
+def real_trials(
+    sources: Sequence[StackSource],
+) -> Iterator[tuple[FocalStack, KnownFocus | None]]:
+    """The stacks of a table, each with its known focus."""
+    for source in sources:
+        stack = source.open()
+        yield stack, known_focus(source.extra, stack)
+
+
+def _verdict_on(record: FieldRecord) -> str:
+    """How the answer compares with the known focus, in a word."""
+    if record.as_known is None:
+        return ""
+    if record.as_known:
+        return "as known"
+    return "OFF" if record.estimate.status == Status.FOUND else "declined"
+
+
+def _print(records: list[FieldRecord]) -> None:
+    rows = []
+    for record in records:
+        known = record.known.position if record.known is not None else None
+        word = _verdict_on(record)
+        cells = [
+            record.name,
+            "decline" if known is None else f"{known:.4g}",
+            position_text(record),
+            interval_text(record),
+            record.unit,
+            str(record.estimate.status),
+            str(record.judgement.verdict),
+        ]
+        style = "bold red" if word == "OFF" else "green"
+        rows.append([*map(Text, cells), Text(word, style=style)])
+    columns = [("field", "fold"), ("known", "right"), ("found", "right")]
+    columns += [("90 % interval", "right"), ("unit", "left"), ("status", "left")]
+    show_table([*columns, ("verdict", "left"), ("result", "left")], rows, Console())
+
+
+def run_demo(place: Path, *, debug: bool) -> int:
+    """Score the known stacks, print the table, write the page and print its path."""
+    started = time.perf_counter()
+    manifest = find_manifest(Path.cwd())
+    real = find_stacks([manifest]) if manifest is not None else []
+    trials = chain(shipped_trials(), real_trials(real))
+    report, outcome = Report(total=0), Outcome()
+    with progress(SHIPPED_TRIALS + len(real), "demo") as begin:
+        for stack, known in trials:
+            begin(stack.name)
+            try:
+                _score(stack, known, report, outcome)
+            except FIELD_FAULTS as error:
+                outcome.fail(stack.source, error, debug=debug)
+    _print(outcome.records)
+    seconds = time.perf_counter() - started
+    header = ReportHeader(
+        title="parfocal demonstration",
+        date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        version=__version__,
+        command="parfocal demo",
+        settings={"took": f"{seconds:.0f} s", "python": sys.version.split()[0]},
+        introduction=INTRODUCTION,
+    )
+    write_text(place, report.page(header, failed=outcome.failed))
+    typer.echo(f"{len(outcome.records)} fields in {seconds:.0f} s; report: {place.resolve()}")
+    return SOME_FAILED if outcome.failed else DONE
+
+
+def _score(stack: FocalStack, known: KnownFocus | None, report: Report, outcome: Outcome) -> None:
+    estimate = best_focus(stack)
+    record = record_of(stack, estimate, known=known)
+    depth = depth_map(stack) if estimate.found else None
+    fused = fuse(stack) if estimate.found else None
+    report.add(record, stack, depth=depth, fused=fused)
+    outcome.records.append(record)
