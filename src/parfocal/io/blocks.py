@@ -156,9 +156,12 @@ class PlaneStack:
             strict=True,
         )
         numbers = range(windows[0].start, windows[0].stop)
-        block = np.empty((len(numbers), *(w.stop - w.start for w in windows[1:])), dtype=self.dtype)
+        size = (len(numbers), *(window.stop - window.start for window in windows[1:]))
+        block = np.empty(size, dtype=self.dtype)  # dask would copy what does not own its memory
         for i, number in enumerate(numbers):
             block[i] = self.planes[number].read(windows[1], windows[2])
+        if all(isinstance(part, slice) and part == slice(None) for part in inner):
+            return block
         return np.asarray(block[inner])
 
 

@@ -161,7 +161,7 @@ def _stack_facts(
     if sample_channels:
         names = [*names, *map(str, range(len(names), sample_channels))][:sample_channels]
     channel = choose("channel", options.channel, names, source=source)
-    time = choose("time", options.time, [str(i) for i in range(sizes.get("T", 1))], source=source)
+    time = _pick_time(sizes, options, source)
     place = {"T": time, "P": position, "C": 0 if sample_channels else channel}
     z_axis = _z_axis(layout)
     planes: list[Plane] = []
@@ -222,6 +222,17 @@ def _pick_position(
     number = choose("position", options.position, names, source=source)
     image = images[number] if number < len(images) else None
     return image, number if along > 1 else 0
+
+
+def _pick_time(sizes: dict[str, int], options: OpenOptions, source: str) -> int:
+    """The chosen time; says what to do where planes were saved as times."""
+    count = sizes.get("T", 1)
+    if options.time is None and count > 1 and sizes.get("Z", 1) == 1:
+        raise InputError(
+            f"{source}: holds {count} times of one plane; choose one with time (--time), or, where "
+            "the times are planes, save them as slices (ImageJ: Image > Properties)."
+        )
+    return choose("time", options.time, [str(i) for i in range(count)], source=source)
 
 
 def _channel_names(

@@ -42,7 +42,7 @@ class MappedPlane:
         full = self.shape if self.samples == 1 else (*self.shape, self.samples)
         with reading(str(self.path), part="a plane"):
             pixels = np.memmap(self.path, self.stored, "r", self.offset, full)
-            return np.array(pixels[rows, columns], dtype=self.dtype)
+            return np.asarray(pixels[rows, columns])  # a view: the caller copies it once
 
 
 @dataclass(frozen=True, eq=False)

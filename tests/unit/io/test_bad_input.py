@@ -97,6 +97,11 @@ def _two_channels(folder: Path) -> Path:
     return path
 
 
+def _times(folder: Path) -> Path:
+    tifffile.imwrite(folder / "a.tif", IMAGES, imagej=True, metadata={"axes": "TYX"})
+    return folder / "a.tif"
+
+
 def _metamorph(folder: Path, *z_um: float) -> Path:
     stacks.write_metamorph(folder, IMAGES, list(z_um), pixel_um=0.3)
     return folder
@@ -163,6 +168,7 @@ CASES: dict[str, Case] = {
     "unrelated": (_unrelated, STEP, InputError, ("no focal stack", "3 single images of 3 sizes")),
     "empty folder": (lambda f: f, {}, ReadError, ("holds no images",)),
     "two channels": (_two_channels, STEP, InputError, ("0 (DAPI)", "1 (GFP)", "--channel")),
+    "only times": (_times, STEP, InputError, ("4 times", "--time", "slices")),
     "no channel": (
         _two_channels, STEP | {"channel": "RFP"}, InputError, ("'RFP'", "DAPI", "GFP")),
     "no position": (_ome, {"position": 3}, InputError, ("position 3",)),
