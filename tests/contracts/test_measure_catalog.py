@@ -6,6 +6,7 @@ import doctest
 import re
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -82,6 +83,14 @@ def test_numpy_in_gives_numpy_out_with_the_same_values(row, dtype):
     expected = run(row, torch.from_numpy(images.astype(np.float64))).numpy()
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
     np.testing.assert_array_equal(score(images, row.name, setup=SETUP), scores)
+
+
+@ROWS
+def test_shapes_are_checked_through_the_array_wrapper(row):
+    with pytest.raises((ShapeError, jaxtyping.TypeCheckError)):
+        run(row, torch.zeros(40))
+    with pytest.raises(ShapeError, match="must be real numbers"):
+        run(row, np.zeros((40, 40), complex))
 
 
 @ROWS

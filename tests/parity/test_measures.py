@@ -33,6 +33,7 @@ from parfocal.measures import (
     wavelet_sum,
     wavelet_variance,
 )
+from parfocal.measures.cosines import low_cosines
 
 Image = NDArray[np.float64]
 SETUP = OpticalSetup(na=0.5, wavelength_nm=520, pixel_um=0.21)
@@ -271,7 +272,7 @@ def test_float32_and_uint16_keep_five_digits_on_a_large_offset(name):
     exact = float(score(counts.astype(np.float64), name, setup=SETUP))
     for dtype in (np.float32, np.uint16):
         assert float(score(counts.astype(dtype), name, setup=SETUP)) == pytest.approx(
-            exact, rel=2e-4 if name in ("midband_power", "log_power_tail") else 1e-5
+            exact, rel=1e-5
         )
 
 
@@ -375,6 +376,16 @@ def test_dcts_agrees_with_scipy_at_any_cutoff(size, cutoff):
     inside = u**2 + v[:, None] ** 2 < cutoff**2
     expected = -2 / (cutoff**2 * image.size) * np.sum((share * np.log2(share))[inside])
     assert dcts(image, cutoff=cutoff) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("size", [(32, 40), (31, 33), (300, 260)])
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 1.0])
+def test_low_cosines_are_the_first_terms_of_scipy(size, part):
+    image = fabricate_image(*size)
+    kept_y, kept_x = (math.ceil(part * length) for length in size)
+    expected = scipy.fft.dctn(image, norm="ortho")[:kept_y, :kept_x]
+    got = low_cosines(torch.from_numpy(image), kept_y, kept_x)
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_dcts_prefilter_is_a_mirrored_gaussian_blur():
