@@ -8,13 +8,15 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
-from parfocal.score.peak import Peak, find_peak, roughness
+from parfocal.score.peak import Peak, find_peak, peak_planes, roughness
 from parfocal.score.tiles import Scale
 
 # A tile votes when its curve's range exceeds its noise by this factor, the field as a whole by
 # the second: among hundreds of tiles of white noise the widest range reaches 7.
 TILE_SIGNIFICANCE = 8.5
 LEAST_SIGNIFICANCE = 7.0
+# So few tiles must stand out further: a measure with heavy tails throws up one in a field.
+FEW_TILES, FEW_SIGNIFICANCE = 0.05, 13.0
 # Squared relative scatter of a mean gradient energy over white noise, times its pixels.
 GRADIENT_SCATTER_PX = 3.5
 RESAMPLES = 100
@@ -84,6 +86,9 @@ def combine_tiles(
     ranges = np.ptp(curves, axis=1)
     significant = ranges > TILE_SIGNIFICANCE * noise
     votes = allowed & (significant if tissue_only else ranges > 0)
+    few = votes.sum() <= max(1.0, FEW_TILES * votes.size)
+    if tissue_only and few and (ranges < FEW_SIGNIFICANCE * noise)[votes].all():
+        votes = np.zeros_like(votes)
     voted = bool(votes.any())
     if voted:
         chosen, chosen_noise, tile_range = curves[votes], noise[votes], ranges[votes]
@@ -92,7 +97,7 @@ def combine_tiles(
         chosen = curves[pool].mean(axis=0, keepdims=True)
         chosen_noise = _noise(chosen, pixels * int(pool.sum()))
         tile_range = np.ptp(chosen, axis=1)
-    tile_range = np.maximum(tile_range, 1e-300)
+    tile_range = np.where(tile_range > 0, tile_range, 1.0)
     tiles = (chosen - chosen.min(axis=1, keepdims=True)) / tile_range[:, None]
     tile_noise = chosen_noise / tile_range
     weights = np.minimum(tile_range, _half_energy(tile_range))
@@ -132,7 +137,7 @@ def resampled_planes(field: FieldCurve) -> Float[np.ndarray, " resamples"]:
     curves = shares @ field.tiles
     noise = np.sqrt(np.square(shares) @ np.square(field.tile_noise))
     curves += generator.normal(size=curves.shape) * noise[:, None]
-    return np.array([find_peak(curve).plane for curve in curves])
+    return peak_planes(curves)
 
 
 def standard_error(field: FieldCurve) -> float:

@@ -28,18 +28,15 @@ class Peak:
     lobes: tuple[tuple[int, float, float], ...]
 
 
-def roughness(curves: Float[np.ndarray, "*batch z"]) -> Float[np.ndarray, "*batch"]:
+def roughness(curves: Float[np.ndarray, "*batch z"]) -> NDArray[np.float64]:
     """Standard deviation of independent noise on smooth curves, from their second differences.
 
     The median makes it blind to a single sharp peak. Zero for fewer than four planes.
     """
     if curves.shape[-1] < 4:
         return np.zeros(curves.shape[:-1])
-    squares = np.diff(curves, 2, axis=-1) ** 2
-    noise: NDArray[np.float64] = np.sqrt(
-        np.median(squares, axis=-1) / (SECOND_DIFFERENCE_GAIN * MEDIAN_CHI2)
-    )
-    return noise
+    squares = np.median(np.diff(curves, 2, axis=-1) ** 2, axis=-1)
+    return np.asarray(np.sqrt(squares / (SECOND_DIFFERENCE_GAIN * MEDIAN_CHI2)))
 
 
 def smooth(curve: Float[np.ndarray, " z"], sigma: float) -> Float[np.ndarray, " z"]:
@@ -85,30 +82,60 @@ def find_peak(curve: Float[np.ndarray, " z"], *, height: float = 0.5) -> Peak:
     """
     scaled = unit_height(curve)
     width = int((scaled > 0.5).sum())
-    smoothed = unit_height(smooth(scaled, min(width / 8, 3.0))) if width >= 5 else scaled
-    index = int(smoothed.argmax())
-    first, last = _lobe(smoothed, index, height)
-    first, last = max(0, min(first, index - 1)), min(len(curve) - 1, max(last, index + 1))
-    plane = float(index)
-    if last - first >= 2:
-        offsets = np.arange(first, last + 1) - index
-        samples = np.maximum(scaled[first : last + 1], 0.01)
-        bend, slope, _ = np.polyfit(offsets, -(samples**-0.5), 2, w=samples**1.5)
-        if bend < 0:
-            plane = float(np.clip(index - slope / (2 * bend), first, last))
-    low, high = _lobe(smoothed, index, 0.5)
-    return Peak(plane, index, high - low + 1, _lobes(smoothed))
+    smoothed = unit_height(smooth(scaled, _smoothing(width)))
+    plane, index, above = (values[0] for values in _locate(scaled[None], smoothed[None], height))
+    return Peak(float(plane), int(index), int(above), _lobes(smoothed))
 
 
-def _lobe(curve: NDArray[np.float64], index: int, height: float) -> tuple[int, int]:
-    """First and last sample around ``index`` that stay above ``height`` of its value."""
-    first = last = index
-    level = height * curve[index]
-    while first > 0 and curve[first - 1] >= level:
-        first -= 1
-    while last < len(curve) - 1 and curve[last + 1] >= level:
-        last += 1
-    return first, last
+def peak_planes(curves: Float[np.ndarray, "curves z"]) -> Float[np.ndarray, " curves"]:
+    """Best planes of many curves of about the same width, as ``find_peak`` finds them."""
+    low, high = curves.min(axis=1, keepdims=True), curves.max(axis=1, keepdims=True)
+    scaled = (curves - low) / np.where(high > low, high - low, 1.0)
+    sigma = _smoothing(int(np.median((scaled > 0.5).sum(axis=1))))
+    smoothed = np.array([unit_height(smooth(curve, sigma)) for curve in scaled])
+    planes: NDArray[np.float64] = _locate(scaled, smoothed, 0.5)[0]
+    return planes
+
+
+def _smoothing(width: int) -> float:
+    """Standard deviation of the smoothing, in planes, that keeps a peak of this width."""
+    return min(width / 8, 3.0) if width >= 5 else 0.0
+
+
+def _locate(
+    scaled: NDArray[np.float64], smoothed: NDArray[np.float64], height: float
+) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
+    """Fit the inverse square root of each row's top; plane, index and planes above half height."""
+    count, size = scaled.shape
+    rows, numbers = np.arange(count), np.arange(size)
+    index = smoothed.argmax(axis=1)
+    top = smoothed[rows, index]
+
+    def lobe(level: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        low = smoothed < (level * top)[:, None]
+        before = np.where(low & (numbers < index[:, None]), numbers, -1).max(axis=1)
+        after = np.where(low & (numbers > index[:, None]), numbers, size).min(axis=1)
+        return before + 1, after - 1
+
+    first, last = lobe(height)
+    first = np.maximum(np.minimum(first, index - 1), 0)
+    last = np.minimum(np.maximum(last, index + 1), size - 1)
+    inside = (numbers >= first[:, None]) & (numbers <= last[:, None])
+    offsets = (numbers - index[:, None]).astype(np.float64)
+    samples = np.maximum(scaled, 0.01)
+    weights = np.where(inside, samples**3, 0.0)
+    powers = offsets[:, :, None] ** np.arange(5)
+    moments = np.einsum("rz,rzk->rk", weights, powers)
+    right = np.einsum("rz,rzk->rk", weights * -(samples**-0.5), powers[:, :, :3])
+    normal = moments[:, np.arange(3)[:, None] + np.arange(3)[None, :]]
+    enough = (last - first) >= 2
+    normal[~enough] = np.eye(3)
+    _, slope, bend = np.linalg.solve(normal, right[:, :, None])[:, :, 0].T
+    peaked = enough & (bend < 0)
+    vertex = index - slope / np.where(peaked, 2 * bend, 1.0)
+    plane = np.where(peaked, np.clip(vertex, first, last), index)
+    half_first, half_last = lobe(0.5)
+    return plane, index, half_last - half_first + 1
 
 
 def _lobes(curve: NDArray[np.float64]) -> tuple[tuple[int, float, float], ...]:
