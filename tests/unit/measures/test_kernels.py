@@ -190,3 +190,10 @@ def test_weights_slide_over_every_position_that_fits(axis, pitch_px):
     got = weigh_and_decimate(image, (1.0, 0.0, -3.0), axis=axis, pitch_px=pitch_px)
     windows = image.unfold(axis, 3, pitch_px)
     torch.testing.assert_close(got, windows[..., 0] - 3.0 * windows[..., 2])
+
+
+def test_mid_band_of_weak_texture_on_a_large_offset_keeps_its_digits():
+    texture = np.random.default_rng(6).standard_normal((4, 48, 48))
+    counts = np.float32(6e4 + texture)
+    exact = midband_power(counts.astype(np.float64), setup=SETUP)
+    np.testing.assert_allclose(midband_power(counts, setup=SETUP), exact, rtol=1e-5)
