@@ -170,6 +170,61 @@ class FocusEstimate:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class FocusQuality:
+    """How far one image is from focus, by its own spectrum, on whichever side.
+
+    Parameters
+    ----------
+    status
+        ``found`` is an answer; with every other status all numbers and the grade are None.
+    reason
+        Plain words: what was found, or why nothing was.
+    defocus_dof
+        Distance from focus in depths of field, n * wavelength / NA^2; never negative.
+    interval_dof
+        90 % interval (low, high) of defocus_dof.
+    defocus_um, interval_um
+        The same in um.
+    grade
+        "in focus" (within half a depth of field), "slightly out of focus" (within one and a
+        half), "out of focus" (within four) or "far out of focus".
+    warnings
+        What to look at although an answer was found.
+    """
+
+    status: Status
+    reason: str
+    defocus_dof: float | None = None
+    interval_dof: tuple[float, float] | None = None
+    defocus_um: float | None = None
+    interval_um: tuple[float, float] | None = None
+    grade: str | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        numbers = (self.defocus_dof, self.interval_dof, self.defocus_um, self.interval_um)
+        answered = {value is not None for value in (*numbers, self.grade)}
+        if answered != {self.status == Status.FOUND}:
+            raise InputError(
+                f"A focus quality with status {self.status} must carry "
+                f"{'every' if self.status == Status.FOUND else 'no'} number and grade."
+            )
+
+    @property
+    def found(self) -> bool:
+        """Whether there is an answer."""
+        return self.status == Status.FOUND
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        names = (
+            "status", "reason", "grade", "defocus_dof", "interval_dof", "defocus_um",
+            "interval_um", "warnings",
+        )  # fmt: skip
+        return {name: _plain(getattr(self, name)) for name in names}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class DepthMap:
     """Height of the sharpest structure at each pixel.
 
