@@ -108,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the ``parfocal`` command; always leaves by ``SystemExit``."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    # Threads of torch that wait by spinning take the other cores' time: on a busy machine half.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not debug:
         sys.excepthook = _unexpected
     sys.exit(run(given or ["--help"], debug=debug))

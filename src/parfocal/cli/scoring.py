@@ -28,9 +28,14 @@ from parfocal.score.depth import depth_map
 from parfocal.score.fusion import fuse
 from parfocal.score.plane import best_focus
 
-# What one field may fail with while the others go on. A damaged block shows only when it is read.
-FIELD_FAULTS = (ParfocalError, OSError, MemoryError, RuntimeError, ValueError)
-MOST_VOXELS_TO_DRAW = 2_000_000_000
+# What one field may fail with while the others go on: a damaged block shows only when it is read,
+# and a fault of ours on one field must not cost a plate.
+FIELD_FAULTS = (
+    ParfocalError, OSError, MemoryError, RuntimeError, ValueError, ArithmeticError, LookupError,
+    TypeError,
+)  # fmt: skip
+# Above this a page leaves out the maps, which would take minutes, unless they are asked for.
+MOST_VOXELS_TO_DRAW = 200_000_000
 
 
 @dataclass(kw_only=True)
@@ -163,7 +168,8 @@ def score_one(
     if fuse_path is not None and fused is not None:
         _save_fused(fuse_path, fused, stack)
     if report is not None:
-        report.add(record, stack, depth=depth, fused=fused)
+        note = "" if small else "Large stack: its maps are drawn with --depth-map and --fuse only."
+        report.add(record, stack, depth=depth, fused=fused, note=note)
     return record
 
 

@@ -145,44 +145,65 @@ def _coloured(values: NDArray[Any], opacity: NDArray[Any], scale: tuple[float, f
     return _encode(coloured, kind="png")
 
 
-def _scale_of(values: NDArray[Any]) -> tuple[float, float] | None:
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return None
-    low, high = np.percentile(known, [1.0, 99.0])
-    return float(low), float(high)
-
-
-def depth_picture(depth: DepthMap, *, z_known: bool = True) -> Picture | None:
-    """The depth map, see-through where confidence is low; None where nothing can be judged."""
+def sure_depth(depth: DepthMap, *, z_known: bool) -> NDArray[np.float64]:
+    """Heights that the images bear out, in um or planes; NaN elsewhere."""
     height = np.asarray(depth.z_um if z_known else depth.index, dtype=np.float64)
-    confidence = np.nan_to_num(np.asarray(depth.confidence, dtype=np.float64))
-    sure = np.where(confidence >= LEAST_CONFIDENCE, height, np.nan)
-    small, small_confidence = shrink(sure), shrink(confidence)
-    scale = _scale_of(small)
-    if scale is None:
-        return None
-    opacity = np.where(np.isfinite(small), np.clip(small_confidence, 0.0, 1.0), 0.0)
-    return Picture(
-        title="Depth map",
-        data_uri=_coloured(small, opacity, scale),
-        shape=(height.shape[0], height.shape[1]),
-        caption=f"window {depth.window_px} px, {depth.measure}; fades to hatching "
-        "where confidence falls to 0",
-        unit="stage z (µm)" if z_known else "plane",
-        scale=scale,
-        pixel_um=depth.pixel_um,
-    )
+    return np.where(np.nan_to_num(depth.confidence) >= LEAST_CONFIDENCE, height, np.nan)
 
 
-def tile_picture(record: FieldRecord) -> Picture | None:
-    """Focus of each tile; hatched where a tile has no say. None without tiles."""
+def tile_heights(record: FieldRecord) -> NDArray[np.float64] | None:
+    """Focus of the tiles that vote, NaN for the others; None without any."""
     tiles = record.estimate.tiles
     if tiles is None:
         return None
     values = np.where(tiles.weight > 0, tiles.z_um, np.nan)
-    scale = _scale_of(values)
-    if scale is None:
+    return values if np.isfinite(values).any() else None
+
+
+def height_scale(
+    record: FieldRecord, *heights: NDArray[np.float64] | None
+) -> tuple[float, float] | None:
+    """One colour scale for all maps of a field; None where nothing is known.
+
+    It spans at least a depth of field, or a plane without optics, so that a flat field looks
+    flat and not like its noise.
+    """
+    known = [values[np.isfinite(values)] for values in heights if values is not None]
+    known = [values for values in known if len(values)]
+    if not known:
+        return None
+    ends = np.array([np.percentile(values, [1.0, 99.0]) for values in known])
+    low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
+    least = 1.0
+    if record.z_known:
+        least = record.z_step_um or 0.0
+        if record.setup is not None:
+            least = max(least, record.setup.depth_of_field_um)
+    grow = max(0.0, least - (high - low)) / 2
+    return low - grow, high + grow
+
+
+def depth_picture(depth: DepthMap, record: FieldRecord, scale: tuple[float, float]) -> Picture:
+    """The depth map, see-through where confidence is low."""
+    sure = sure_depth(depth, z_known=record.z_known)
+    small = shrink(sure)
+    confidence = shrink(np.nan_to_num(np.asarray(depth.confidence, dtype=np.float64)))
+    opacity = np.where(np.isfinite(small), np.clip(confidence, 0.0, 1.0), 0.0)
+    return Picture(
+        title="Depth map",
+        data_uri=_coloured(small, opacity, scale),
+        shape=(sure.shape[0], sure.shape[1]),
+        caption=f"window {depth.window_px} px, {depth.measure}; fades to hatching "
+        "where confidence falls to 0",
+        unit="stage z (µm)" if record.z_known else "plane",
+        scale=scale,
+    )
+
+
+def tile_picture(record: FieldRecord, scale: tuple[float, float]) -> Picture | None:
+    """Focus of each tile; hatched where a tile has no say. None without tiles."""
+    values, tiles = tile_heights(record), record.estimate.tiles
+    if values is None or tiles is None:
         return None
     rows, columns = values.shape
     return Picture(

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 
+import numpy as np
+
 from parfocal.core.results import DepthMap, Fused
 from parfocal.core.stack import FocalStack
 from parfocal.evaluate.curves import (
@@ -22,8 +24,11 @@ from parfocal.evaluate.pictures import (
     Picture,
     depth_picture,
     fused_picture,
+    height_scale,
     plane_pictures,
     scale_bar,
+    sure_depth,
+    tile_heights,
     tile_picture,
 )
 from parfocal.evaluate.plate import wells_of
@@ -150,7 +155,7 @@ def _known(record: FieldRecord) -> str:
     return f'<p class="quiet">Known focus: {escape(text + note)}. {agreed.capitalize()}.</p>'
 
 
-def _section(record: FieldRecord, anchor: str, pictures: Sequence[Picture]) -> str:
+def _section(record: FieldRecord, anchor: str, pictures: Sequence[Picture], note: str) -> str:
     beside = record.estimate.found and len(pictures) > 1
     first = _figure(pictures[0]) if beside else ""
     figures = "".join(_figure(picture) for picture in pictures[1 if beside else 0 :])
@@ -163,8 +168,21 @@ def _section(record: FieldRecord, anchor: str, pictures: Sequence[Picture]) -> s
         f'<div class="lead"><figure>{focus_curve_svg(record)}<figcaption>'
         f"<b>Focus curve</b>{answered}{band}{phase}</figcaption></figure>{first}</div>"
         f'<div class="figures">{figures}</div>'
-        f"{_facts(record)}</section>"
+        + (f'<p class="quiet">{escape(note)}</p>' if note else "")
+        + f"{_facts(record)}</section>"
     )
+
+
+def _height_pictures(record: FieldRecord, depth: DepthMap | None) -> list[Picture | None]:
+    """Tile map and depth map on one colour scale."""
+    heights = None if depth is None else sure_depth(depth, z_known=record.z_known)
+    scale = height_scale(record, tile_heights(record), heights)
+    if scale is None:
+        return []
+    drawn = [tile_picture(record, scale)]
+    if depth is not None and heights is not None and np.isfinite(heights).any():
+        drawn.append(depth_picture(depth, record, scale))
+    return drawn
 
 
 class Report:
@@ -199,8 +217,9 @@ class Report:
         *,
         depth: DepthMap | None = None,
         fused: Fused | None = None,
+        note: str = "",
     ) -> None:
-        """Draw one field; its images may be forgotten afterwards."""
+        """Draw one field, with a note under its figures; its images may be forgotten afterwards."""
         number = len(self._records)
         self._records.append(record)
         if not self.wants_pictures(record):
@@ -209,11 +228,9 @@ class Report:
         if fused is not None:
             pictures.append(fused_picture(fused, stack.pixel_um))
         if record.estimate.found:
-            pictures.append(tile_picture(record))
-        if depth is not None:
-            pictures.append(depth_picture(depth, z_known=record.z_known))
+            pictures += _height_pictures(record, depth)
         shown = [picture for picture in pictures if picture is not None]
-        self._sections[number] = _section(record, f"field-{number}", shown)
+        self._sections[number] = _section(record, f"field-{number}", shown, note)
 
     def _tally(self, failed: int) -> str:
         counts = Counter(str(record.judgement.verdict) for record in self._records)

@@ -7,6 +7,7 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from matplotlib.image import imread
 
 from parfocal.core.results import DepthMap
@@ -59,33 +60,57 @@ def test_one_plane_is_shown_once(make_stack, make_estimate):
     assert len(pictures.plane_pictures(stack, make_estimate(stack, status="flat"))) == 1
 
 
+def _depth(z, confidence):
+    return DepthMap(z_um=z, confidence=confidence, index=z / 2, measure="brenner", window_px=8)
+
+
 def test_tiles_without_say_are_see_through(make_stack, make_estimate):
     stack = make_stack()
-    picture = pictures.tile_picture(record_of(stack, make_estimate(stack)))
+    picture = pictures.tile_picture(record_of(stack, make_estimate(stack)), (8.0, 9.0))
     pixels = _decode(picture.data_uri)
     assert pixels.shape == (2, 2, 4)
     assert (pixels[..., 3] > 0).tolist() == [[True, True], [False, True]]
-    assert picture.scale == pytest.approx((8.0, 9.0), abs=0.02)
+    assert "3 tiles of 24 px" in picture.caption
 
 
-def test_depth_fades_with_confidence():
+def test_low_is_dark_and_high_is_bright_on_the_scale(make_stack, make_estimate):
+    stack = make_stack()
+    picture = pictures.tile_picture(record_of(stack, make_estimate(stack)), (8.0, 9.0))
+    pixels = _decode(picture.data_uri)
+    assert pixels[0, 0, :3] == pytest.approx(colormaps["viridis"](0.0)[:3], abs=0.01)
+    assert pixels[0, 1, :3] == pytest.approx(colormaps["viridis"](1.0)[:3], abs=0.01)
+
+
+def test_depth_fades_with_confidence(make_stack, make_estimate):
     z = np.tile(np.linspace(0.0, 10.0, 40), (40, 1))
     confidence = np.repeat(np.linspace(0.0, 1.0, 40)[:, None], 40, axis=1)
-    depth = DepthMap(
-        z_um=z, confidence=confidence, index=z, measure="brenner", window_px=8, pixel_um=0.5
-    )
-    opacity = _decode(pictures.depth_picture(depth).data_uri)[..., 3]
+    stack = make_stack()
+    record = record_of(stack, make_estimate(stack))
+    picture = pictures.depth_picture(_depth(z, confidence), record, (0.0, 10.0))
+    opacity = _decode(picture.data_uri)[..., 3]
     assert np.all(opacity[0] == 0)
     assert opacity[39] == pytest.approx(1.0)
     assert np.all(np.diff(opacity[:, 5]) >= 0)
 
 
-def test_depth_without_any_confidence_is_not_drawn():
-    nothing = np.full((8, 8), np.nan)
-    depth = DepthMap(
-        z_um=nothing, confidence=np.zeros((8, 8)), index=nothing, measure="brenner", window_px=8
-    )
-    assert pictures.depth_picture(depth) is None
+def test_height_without_confidence_is_not_taken():
+    z = np.array([[1.0, 2.0], [3.0, np.nan]])
+    depth = _depth(z, np.array([[1.0, 0.0], [0.5, np.nan]]))
+    kept = pictures.sure_depth(depth, z_known=True)
+    assert np.array_equal(kept, [[1.0, np.nan], [3.0, np.nan]], equal_nan=True)
+    assert pictures.sure_depth(depth, z_known=False)[0, 0] == 0.5
+
+
+def test_maps_share_a_scale_that_a_flat_field_does_not_fill(make_stack, make_estimate):
+    stack = make_stack()
+    record = record_of(stack, make_estimate(stack))
+    flat = np.array([[8.0, 8.1]])
+    low, high = pictures.height_scale(record, flat)
+    assert high - low == pytest.approx(record.setup.depth_of_field_um)
+    assert (low + high) / 2 == pytest.approx(8.05)
+    low, high = pictures.height_scale(record, flat, np.array([[0.0, 20.0]]))
+    assert (low, high) == pytest.approx((0.2, 19.8))
+    assert pictures.height_scale(record, None, np.full((2, 2), np.nan)) is None
 
 
 @pytest.mark.parametrize("pixel_um", [0.01, 0.107, 0.325, 1.37, 40.0])
