@@ -74,7 +74,7 @@ def _frame(axes: _Axes, x_label: str, y_label: str) -> list[str]:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     power = _power_of(axes.y_low, axes.y_high)
     if power:
-        y_label += f" × 10{_superscript(power)}"
+        y_label += f", × 10{_superscript(power)}"
     parts = [f'<path class="axis" d="M{LEFT} {TOP}V{bottom}H{right}"/>']
     for tick in nice_ticks(axes.x_low, axes.x_high, 8):
         x = axes.x(tick)
@@ -141,7 +141,7 @@ def focus_curve_svg(record: FieldRecord) -> str:
         f'<svg class="curve" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
         f'aria-label="Focus curve of {escape(record.name)}">'
     ]
-    parts += _frame(axes, x_label, f"focus score ({record.estimate.curve.measure})")
+    parts += _frame(axes, x_label, f"focus score: {record.estimate.curve.measure}")
     parts += _answer(record, axes)
     if any(spread):
         outline = axes.points(z + z[::-1], highs + lows[::-1])

@@ -51,6 +51,11 @@ class ReportHeader:
     introduction: str = ""
 
 
+def _words(text: str) -> str:
+    """A sentence for the page: a capital first, the unit as it is written."""
+    return escape(text[:1].upper() + text[1:]).replace(" um", " µm")
+
+
 def _badge(verdict: str) -> str:
     return f'<span class="badge {verdict.replace(" ", "-")}">{escape(verdict)}</span>'
 
@@ -120,9 +125,9 @@ def _answer(record: FieldRecord) -> str:
         kind = " check" if record.judgement.verdict == Verdict.CHECK else ""
         return (
             f'<div class="declined{kind}"><b>No answer: {escape(str(estimate.status))}.</b> '
-            f"{escape(note_text(record))}.</div>"
+            f"{_words(note_text(record))}.</div>"
         )
-    where = escape(position_text(record, with_unit=True)).replace(" um", " µm")
+    where = _words(position_text(record, with_unit=True))
     interval = f"90 % interval {interval_text(record)}" if record.interval else "no interval"
     beside = f"; nearest plane {estimate.index}" if estimate.index is not None else ""
     offset = ""
@@ -131,13 +136,13 @@ def _answer(record: FieldRecord) -> str:
         offset = f", {distance:.2g} depths of field from best focus"
     lines = [
         f'<p class="answer">{where} <small>{interval}{beside}{offset}</small></p>',
-        f"<p>{escape(estimate.reason)}</p>" if estimate.reason else "",
+        f"<p>{_words(estimate.reason)}</p>" if estimate.reason else "",
     ]
     notes = list(estimate.warnings)
     if record.judgement.advice and record.judgement.advice not in notes:
         notes.append(record.judgement.advice)
     if notes:
-        items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+        items = "".join(f"<li>{_words(note)}</li>" for note in notes)
         lines.append(f'<ul class="warn">{items}</ul>')
     return "".join(lines)
 
@@ -152,7 +157,7 @@ def _known(record: FieldRecord) -> str:
         text = f"{record.known.position:.4g} ± {record.known.tolerance:.2g} {record.unit}"
     agreed = "as known" if record.as_known else "not as known"
     note = f" ({record.known.note})" if record.known.note else ""
-    return f'<p class="quiet">Known focus: {escape(text + note)}. {agreed.capitalize()}.</p>'
+    return f'<p class="quiet">{_words(f"Known focus: {text}{note}. {agreed.capitalize()}.")}</p>'
 
 
 def _section(record: FieldRecord, anchor: str, pictures: Sequence[Picture], note: str) -> str:
@@ -273,7 +278,7 @@ class Report:
         name = escape(record.name)
         if number in self._sections:
             name = f'<a href="#field-{number}">{name}</a>'
-        position = escape(position_text(record, with_unit=mixed)).replace(" um", " µm")
+        position = _words(position_text(record, with_unit=mixed))
         cells = [
             f'<td class="name">{name}</td>',
             f"<td>{_badge(record.judgement.verdict)}</td>",
@@ -289,7 +294,7 @@ class Report:
             cells.append(f'<td class="number">{escape(text)}</td>')
         cells.append(f"<td>{sparkline_svg(record)}</td>")
         cells.append(f"<td>{escape(record.estimate.measure)}</td>")
-        cells.append(f'<td class="note">{escape(note_text(record))}</td>')
+        cells.append(f'<td class="note">{_words(note_text(record))}</td>')
         return f"<tr>{''.join(cells)}</tr>"
 
     def _plate(self) -> str:

@@ -74,7 +74,7 @@ def test_declined_field_shows_no_number_like_an_answer(make_stack, make_estimate
     record = record_of(stack, make_estimate(stack, status="edge", peak=10.0))
     page = _page([(record, stack)])
     assert "No answer: edge." in page
-    assert "because. Extend the stack above z = 20 um" in page
+    assert "Because. Extend the stack above z = 20 µm" in page
     assert 'class="answer"' not in page
     assert 'class="best"' not in page
     assert 'class="interval"' not in page
@@ -100,7 +100,7 @@ def test_failed_inputs_are_listed(make_stack, make_estimate):
 def test_unknown_z_is_told_in_planes(make_stack, make_estimate):
     stack = make_stack(step_um=1.0, z_known=False, setup=None, pixel_um=None)
     text = " ".join(_parse(_page([(record_of(stack, make_estimate(stack)), stack)])).text)
-    assert "plane 4.25" in text
+    assert "Plane 4.25" in text
     assert "stage z (µm)" not in text
     assert "4.00 to 4.50" in text
 
@@ -133,7 +133,7 @@ def test_known_focus_stands_beside_the_answer(make_stack, make_estimate):
     known = KnownFocus(position=8.0, tolerance=1.0, note="made so")
     record = record_of(stack, make_estimate(stack), known=known)
     assert record.as_known
-    assert "8 ± 1 um (made so)" in _page([(record, stack)])
+    assert "8 ± 1 µm (made so)" in _page([(record, stack)])
     far = dataclasses.replace(record, known=KnownFocus(position=12.0, tolerance=1.0))
     assert not far.as_known
     declined = record_of(stack, make_estimate(stack, status="flat"), known=known)
