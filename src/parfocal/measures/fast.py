@@ -7,6 +7,7 @@ about a second to import.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,35 +27,44 @@ DTYPES = ("uint8", "uint16", "float32", "float64")
 
 @dataclass(frozen=True)
 class Pass:
-    """A compiled pass and the reach (dy, dx) of each feature beyond its own pixel.
+    """A compiled pass and the reach (dy, dx) of each sum beyond its own pixel.
 
-    ``scale`` times a sum is the feature. ``narrow`` says that features of 16-bit images are whole
-    numbers that fit the integer accumulators of ``fast_cells``.
+    ``split`` says which sums of integer images are whole numbers in two halves, or in one; where
+    it is empty, they go through float32 sums of a few rows. The features are the sums times
+    ``weights``, added up where there are any.
     """
 
     function: Callable[..., None]
     reach_px: tuple[tuple[int, int], ...]
     pitch_px: int = 1
+    split: tuple[bool, ...] = ()
     scale: float = 1.0
-    narrow: bool = False
+    weights: tuple[float, ...] = ()
 
 
-_SQUARES = Pass(fast_passes.value_and_square, ((0, 0), (0, 0)), narrow=True)
+_SQUARES = Pass(fast_passes.value_and_square, ((0, 0), (0, 0)), split=(False, True))
 _AROUND = ((2, 2),)
 
 PASSES = {
-    "brenner": Pass(fast_passes.brenner, ((0, 2),), narrow=True),
+    "brenner": Pass(fast_passes.brenner, ((0, 2),), split=(True,)),
     "tenengrad": Pass(fast_passes.sobel_energy, _AROUND),
     "tenengrad_variance": Pass(fast_passes.sobel_magnitude, _AROUND * 2),
-    "laplacian": Pass(fast_passes.bend_modulus, _AROUND, narrow=True),
+    "laplacian": Pass(fast_passes.bend_modulus, _AROUND, split=(False,)),
     "energy_of_laplacian": Pass(fast_passes.bend_energy, _AROUND),
-    "modified_laplacian": Pass(fast_passes.axes_moduli, _AROUND, narrow=True),
-    "diagonal_laplacian": Pass(fast_passes.axes_and_diagonals, _AROUND),
+    "modified_laplacian": Pass(fast_passes.axes_moduli, _AROUND, split=(False,)),
+    "diagonal_laplacian": Pass(
+        fast_passes.axes_and_diagonals,
+        _AROUND * 2,
+        split=(False, False),
+        weights=(1.0, 1.0 / math.sqrt(2.0)),
+    ),
     "variance_of_laplacian": Pass(fast_passes.bend_and_square, _AROUND * 2),
-    "smd": Pass(fast_passes.absolute_steps, ((0, 1), (1, 0)), narrow=True),
-    "smd2": Pass(fast_passes.product_of_steps, ((1, 1),), narrow=True),
-    "vollath4": Pass(fast_passes.squared_steps, ((0, 1), (0, 2)), narrow=True),
-    "vollath5": Pass(fast_passes.values_and_step, ((0, 0), (0, 0), (0, 1)), narrow=True),
+    "smd": Pass(fast_passes.absolute_steps, ((0, 1), (1, 0)), split=(False, False)),
+    "smd2": Pass(fast_passes.product_of_steps, ((1, 1),)),
+    "vollath4": Pass(fast_passes.squared_steps, ((0, 1), (0, 2)), split=(True, True)),
+    "vollath5": Pass(
+        fast_passes.values_and_step, ((0, 0), (0, 0), (0, 1)), split=(False, True, True)
+    ),
     "variance": _SQUARES,
     "std": _SQUARES,
     "normalized_variance": _SQUARES,
@@ -126,30 +136,61 @@ def window_means(
     down = Borders.of(rows, size_y, [dy for dy, _ in one.reach_px], one.pitch_px)
     across = Borders.of(columns, size_x, [dx for _, dx in one.reach_px], one.pitch_px)
     sums = np.empty((count, len(one.reach_px), len(rows), len(columns)))
+    states: list[State] = []
 
     def add(job: tuple[int, tuple[int, int]]) -> None:
         number, band = job
-        _add_windows(planes[number], one, down.part(*band), across, sums[number, :, slice(*band)])
+        plane = np.ascontiguousarray(planes[number])
+        try:
+            state = states.pop()
+        except IndexError:
+            state = State.of(one, plane, down.most_open)
+        own = down.part(*band)
+        state.clear()
+        one.function(
+            plane,
+            (own.starts, own.stops),
+            (across.starts, across.stops),
+            state.arrays,
+            sums[number, :, slice(*band)],
+        )
+        states.append(state)
 
     run_shared(add, list(itertools.product(range(count), bands_of(rows, count))))
     if planes.dtype.kind == "f" and not np.isfinite(sums).all():
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
         sums *= one.scale / (down.counts[:, :, None] * across.counts[:, None, :])
+    if one.weights:
+        sums = np.einsum("k,nkji->nji", one.weights, sums)[:, None]
     return sums.swapaxes(0, 1)
 
 
-def _add_windows(
-    plane: NDArray[Any], one: Pass, down: Borders, across: Borders, windows: NDArray[np.float64]
-) -> None:
-    plane = np.ascontiguousarray(plane)
-    width, features = plane.shape[1] // one.pitch_px, len(one.reach_px)
-    narrow = one.narrow and plane.dtype.kind == "u"
-    dtype, wide = (np.uint32, np.uint64) if narrow else (np.float64, np.float64)
-    state = (
-        np.zeros((2 * features, width), dtype),
-        np.empty((features, down.most_open, 2, width), dtype),
-        np.zeros((2, features), np.int64),
-        np.empty(width + 1, wide),
-    )
-    one.function(plane, (down.starts, down.stops), (across.starts, across.stops), state, windows)
+@dataclass(frozen=True)
+class State:
+    """Accumulators and scratch of one thread; ``fast_cells.advance`` says what is what."""
+
+    arrays: tuple[NDArray[Any], ...]
+
+    @classmethod
+    def of(cls, one: Pass, plane: NDArray[Any], most_open: int) -> State:
+        """Room for one pass over one plane."""
+        whole = plane.dtype.kind == "u"
+        narrow = whole and bool(one.split)
+        dtype, wide = (np.uint32, np.uint64) if narrow else (np.float64, np.float64)
+        features, width = len(one.reach_px), plane.shape[1] // one.pitch_px
+        # Rows of accumulators that lay 4096 bytes apart would get into each other's way.
+        size = np.dtype(dtype).itemsize
+        padded = width + (640 - width * size) % 4096 // size
+        acc = np.zeros((2 * features, padded), dtype)
+        part = np.zeros_like(acc, dtype=np.float32) if whole and not narrow else acc
+        kept = np.empty((features, most_open, 2, padded), dtype)
+        split = np.array(one.split if narrow else [False] * features)
+        done = np.zeros((2, features), np.int64)
+        return cls((part, acc, kept, split, done, np.empty(width + 1, wide)))
+
+    def clear(self) -> None:
+        """Forget the plane before."""
+        part, acc, _, _, done, _ = self.arrays
+        for array in (part, acc, done):
+            array.fill(0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import no_type_check
 
-from parfocal.measures.fast_cells import advance, compiled
+from parfocal.measures.fast_cells import FEW_ROWS, advance, compiled, spill
 from parfocal.measures.fast_rows import (
     add_absolute_steps,
     add_axes_and_diagonals,
@@ -34,8 +34,12 @@ def brenner(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_brenner(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_brenner(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -44,8 +48,12 @@ def squared_steps(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_squared_steps(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_squared_steps(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -54,8 +62,12 @@ def value_and_square(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_value_and_square(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_value_and_square(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -64,8 +76,12 @@ def values_and_step(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_values_and_step(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_values_and_step(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -74,8 +90,12 @@ def absolute_steps(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_absolute_steps(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_absolute_steps(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -84,8 +104,12 @@ def product_of_steps(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_product_of_steps(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_product_of_steps(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -94,8 +118,12 @@ def sobel_energy(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_sobel_energy(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_sobel_energy(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -104,8 +132,12 @@ def sobel_magnitude(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_sobel_magnitude(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_sobel_magnitude(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -114,8 +146,12 @@ def bend_modulus(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_bend_modulus(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_bend_modulus(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -124,8 +160,12 @@ def bend_energy(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_bend_energy(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_bend_energy(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -134,8 +174,12 @@ def bend_and_square(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_bend_and_square(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_bend_and_square(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -144,8 +188,12 @@ def axes_moduli(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_axes_moduli(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_axes_moduli(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -154,8 +202,12 @@ def axes_and_diagonals(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_axes_and_diagonals(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_axes_and_diagonals(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
 
 
 @compiled
@@ -164,5 +216,9 @@ def haar_energies(image, down, across, state, windows):
     y = advance(-1, state, down, across, windows)
     due = advance(y, state, down, across, windows)
     while due >= 0:
-        add_haar_energies(image, y, due, state[0])
-        y, due = due, advance(due, state, down, across, windows)
+        while y < due:
+            stop = min(y + FEW_ROWS, due)
+            add_haar_energies(image, y, stop, state[0])
+            spill(state[0], state[1], state[5].size - 1)
+            y = stop
+        due = advance(y, state, down, across, windows)
