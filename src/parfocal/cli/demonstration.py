@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -30,6 +30,9 @@ from parfocal.io.finding import StackSource, find_stacks
 from parfocal.score.depth import depth_map
 from parfocal.score.fusion import fuse
 from parfocal.score.plane import best_focus
+
+Trial = tuple[str, Callable[[], tuple[FocalStack, KnownFocus | None]]]
+"""A name, and what opens its stack with its known focus."""
 
 MANIFEST = Path("shared/data/stacks.toml")
 INTRODUCTION = (
@@ -57,13 +60,16 @@ def known_focus(row: Mapping[str, Any], stack: FocalStack) -> KnownFocus | None:
     return KnownFocus(position=float(index), tolerance=1.0, note=caution)
 
 
-def real_trials(
-    sources: Sequence[StackSource],
-) -> Iterator[tuple[FocalStack, KnownFocus | None]]:
-    """The stacks of a table, each with its known focus."""
-    for source in sources:
+def _shipped(trial: tuple[FocalStack, KnownFocus]) -> Trial:
+    return trial[0].name, lambda: trial
+
+
+def _real(source: StackSource) -> Trial:
+    def open_it() -> tuple[FocalStack, KnownFocus | None]:
         stack = source.open()
-        yield stack, known_focus(source.extra, stack)
+        return stack, known_focus(source.extra, stack)
+
+    return source.name, open_it
 
 
 def _verdict_on(record: FieldRecord) -> str:
@@ -82,7 +88,7 @@ def _print(records: list[FieldRecord]) -> None:
         word = _verdict_on(record)
         cells = [
             record.name,
-            "decline" if known is None else f"{known:.4g}",
+            "decline" if known is None else f"{known:.6g}",
             position_text(record),
             interval_text(record),
             record.unit,
@@ -100,16 +106,16 @@ def run_demo(place: Path, *, debug: bool) -> int:
     """Score the known stacks, print the table, write the page and print its path."""
     started = time.perf_counter()
     manifest = find_manifest(Path.cwd())
-    real = find_stacks([manifest]) if manifest is not None else []
-    trials = chain(shipped_trials(), real_trials(real))
+    real = [] if manifest is None else find_stacks([manifest], crop_common=True, z_in_planes=True)
+    trials = chain(map(_shipped, shipped_trials()), map(_real, real))
     report, outcome = Report(total=0), Outcome()
     with progress(SHIPPED_TRIALS + len(real), "demo") as begin:
-        for stack, known in trials:
-            begin(stack.name)
+        for name, open_it in trials:
+            begin(name)
             try:
-                _score(stack, known, report, outcome)
+                _score(*open_it(), report, outcome)
             except FIELD_FAULTS as error:
-                outcome.fail(stack.source, error, debug=debug)
+                outcome.fail(name, error, debug=debug)
     _print(outcome.records)
     seconds = time.perf_counter() - started
     header = ReportHeader(

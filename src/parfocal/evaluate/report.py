@@ -154,7 +154,7 @@ def _known(record: FieldRecord) -> str:
     if record.known.position is None:
         text = "should be declined"
     else:
-        text = f"{record.known.position:.4g} ± {record.known.tolerance:.2g} {record.unit}"
+        text = f"{record.known.position:.6g} ± {record.known.tolerance:.2g} {record.unit}"
     agreed = "as known" if record.as_known else "not as known"
     note = f" ({record.known.note})" if record.known.note else ""
     return f'<p class="quiet">{_words(f"Known focus: {text}{note}. {agreed.capitalize()}.")}</p>'
@@ -290,7 +290,7 @@ class Report:
             text = ""
             if record.known is not None:
                 value = record.known.position
-                text = "decline" if value is None else f"{value:.4g}"
+                text = "decline" if value is None else f"{value:.6g}"
             cells.append(f'<td class="number">{escape(text)}</td>')
         cells.append(f"<td>{sparkline_svg(record)}</td>")
         cells.append(f"<td>{escape(record.estimate.measure)}</td>")
