@@ -30,7 +30,7 @@ _NOISE_GAIN = 24.0
 _SCATTER_PX = 3.5
 # A measure whose noise has no theory here scatters by at least this share of its score.
 _LEAST_SHARE = 1e-3
-_BAND_BYTES = 32 * 2**20
+_BAND_BYTES = 8 * 2**20
 # Neighbours whose heights differ by this many planes halve the confidence between them.
 _STEP_PLANES = 1.0
 
@@ -88,7 +88,10 @@ def depth_map(
     measure is taken as it is.
 
     A bright object that is out of focus pulls the height of dim structure beside it, within about
-    its own blur.
+    its own blur. A phase object has least contrast in focus: its height here is that of a side
+    lobe; ``best_focus`` says whether the field is one.
+
+    Memory: the three maps of 8 bytes a pixel, and less than these again for a large image.
 
     Laws: offset-free and gain-free (but for the offset's part in bleaching); reversing the planes
     with their z gives the same ``z_um``.
@@ -285,28 +288,44 @@ def _to_pixels(
 
     Beyond the outermost windows' centres the height is held and the confidence falls to half.
     """
-    low_y, share_y, rim_y = _places(sizes[0], plane.shape[0], lattice)
-    low_x, share_x, rim_x = _places(sizes[1], plane.shape[1], lattice)
+    along_y = _places(sizes[0], plane.shape[0], lattice)
+    along_x = _places(sizes[1], plane.shape[1], lattice)
     values = np.where(confidence > 0, plane, 0.0)
+    index, trust = np.empty(sizes), np.empty(sizes)
+    step = max(1, _BAND_BYTES // (64 * sizes[1]))
+    for top in range(0, sizes[0], step):
+        rows = slice(top, top + step)
+        part_y = along_y[0][rows], along_y[1][rows], along_y[2][rows]
+        index[rows], trust[rows] = _interpolate(values, confidence, part_y, along_x)
+    return index, trust
+
+
+_Places = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
+
+
+def _interpolate(
+    values: NDArray[np.float64], confidence: NDArray[np.float64], along_y: _Places, along_x: _Places
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Heights and confidence of a block of pixels from the four windows around each."""
+    (low_y, share_y, rim_y), (low_x, share_x, rim_x) = along_y, along_x
+    sizes = (len(low_y), len(low_x))
     mass, first, second = (np.zeros(sizes) for _ in range(3))
     for y, part_y in ((low_y, 1.0 - share_y), (low_y + 1, share_y)):
         for x, part_x in ((low_x, 1.0 - share_x), (low_x + 1, share_x)):
-            corner = np.ix_(np.minimum(y, plane.shape[0] - 1), np.minimum(x, plane.shape[1] - 1))
+            corner = np.ix_(np.minimum(y, values.shape[0] - 1), np.minimum(x, values.shape[1] - 1))
             weight = part_y[:, None] * part_x * confidence[corner]
             mass += weight
             first += weight * values[corner]
             second += weight * values[corner] ** 2
     seen = mass > 1e-6
     safe = np.where(seen, mass, 1.0)
-    index = np.where(seen, first / safe, np.nan)
-    scatter = np.maximum(second / safe - (first / safe) ** 2, 0.0)
+    mean = first / safe
+    scatter = np.maximum(second / safe - mean**2, 0.0)
     trust = mass / (1.0 + scatter / _STEP_PLANES**2) * rim_y[:, None] * rim_x
-    return index, np.where(seen, np.clip(trust, 0.0, 1.0), 0.0)
+    return np.where(seen, mean, np.nan), np.where(seen, np.clip(trust, 0.0, 1.0), 0.0)
 
 
-def _places(
-    size: int, windows: int, lattice: _Lattice
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+def _places(size: int, windows: int, lattice: _Lattice) -> _Places:
     """For each pixel of an axis: the window before it, the share of the next, the rim's doubt."""
     centre = (lattice.window_px - 1) / 2
     place = (np.arange(size) - centre) / lattice.stride_px

@@ -78,7 +78,8 @@ def fuse(
     window_px
         Window of "variance".
     memory_mb
-        Working memory; larger images are fused in overlapping tiles. The result comes on top.
+        Working memory; larger images are fused in overlapping tiles, which changes about 1 pixel
+        in 2000 by a plane. The result comes on top.
     device
         "cpu", "cuda" or "auto".
 
@@ -199,7 +200,7 @@ def _lay_tiles(field: FocalStack, method: str, window_px: int, budget: int) -> _
     if method == "complex-wavelets":
         fitting = int(np.log2(max(min(size_y, size_x), 8) / 4))
         levels = min(_MOST_LEVELS, fitting)
-        halo, rim = 8 << levels, 4 << levels
+        halo, rim = 6 << levels, 4 << levels
     side = int(np.sqrt(budget / (planes * _BYTES_A_PLANE + _BYTES_A_PIXEL)))
     if (size_y + 2 * rim) * (size_x + 2 * rim) <= side * side:
         core = max(size_y, size_x)

@@ -18,6 +18,7 @@ RIVAL_RISE = 0.6
 _HALF = 0.5
 _LEAST_SAMPLE = 0.01
 _LEAST_TAIL = 3
+_BLOCK_CURVES = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,25 +67,54 @@ def find_summits(
     >>> summits.plane.round(2), summits.confidence.round(2)
     (array([[4.3, nan]]), array([[1., 0.]]))
     """
+    lattice = curves.shape[1:]
+    plane, confidence = np.full(lattice, np.nan), np.zeros(lattice)
+    if len(curves) < 3:
+        return Summits(plane, confidence)
+    sparse = max(1, int(np.ceil(np.sqrt(lattice[0] * lattice[1] / _BLOCK_CURVES))))
+    excess = _noise_excess(curves[:, ::sparse, ::sparse], noise[::sparse, ::sparse])
+    step = max(1, _BLOCK_CURVES // lattice[1])
+    for top in range(0, lattice[0], step):
+        rows = slice(top, top + step)
+        plane[rows], confidence[rows] = _judge(curves[:, rows], excess * noise[rows])
+    return Summits(plane, confidence)
+
+
+def _judge(
+    curves: NDArray[np.float64], noise: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Peak and confidence of a block of curves."""
     planes = len(curves)
-    if planes < 3:
-        return Summits(np.full(curves.shape[1:], np.nan), np.zeros(curves.shape[1:]))
-    low = curves.min(axis=0)
-    span = curves.max(axis=0) - low
-    flat = ~(span > 0)
-    scaled = (curves - low) / np.where(flat, 1.0, span)
+    scaled, span = _scale(curves)
     judged = _smooth(scaled)
     index = judged.argmax(axis=0)
     first, last = _lobe_ends(judged, index)
     plane = _fit_vertex(scaled, index, first, last)
-    error = _raise_noise(noise, _tail_roughness(curves, first, last))
+    error = np.fmax(noise, _tail_roughness(curves, first, last))
     significance = span / np.maximum(error, 1e-9 * np.abs(curves).max(axis=0) + 1e-300)
     sure = np.clip((significance / _noise_range(planes) - 1.0) / (BEYOND_DOUBT - 1.0), 0.0, 1.0)
     alone = np.clip(1.0 - _rival_rise(judged, index) / RIVAL_RISE, 0.0, 1.0)
-    room = np.minimum(plane, planes - 1 - plane)
-    confidence = sure * alone * np.clip(room, 0.0, 1.0)
-    nothing = flat | (index == 0) | (index == planes - 1) | (confidence <= 0.0)
-    return Summits(np.where(nothing, np.nan, plane), np.where(nothing, 0.0, confidence))
+    room = np.clip(np.minimum(plane, planes - 1 - plane), 0.0, 1.0)
+    confidence = sure * alone * room
+    nothing = (index == 0) | (index == planes - 1) | (confidence <= 0.0)
+    return np.where(nothing, np.nan, plane), np.where(nothing, 0.0, confidence)
+
+
+def _scale(curves: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Curves from 0 to 1, and the range of each; a flat curve becomes zero."""
+    low = curves.min(axis=0)
+    span = curves.max(axis=0) - low
+    return (curves - low) / np.where(span > 0, span, 1.0), span
+
+
+def _noise_excess(curves: NDArray[np.float64], noise: NDArray[np.float64]) -> float:
+    """How much rougher than expected most curves are beside their lobes, at least 1."""
+    judged = _smooth(_scale(curves)[0])
+    roughness = _tail_roughness(curves, *_lobe_ends(judged, judged.argmax(axis=0)))
+    usable = np.isfinite(roughness) & (noise > 0)
+    if not usable.any():
+        return 1.0
+    return max(1.0, float(np.quantile(roughness[usable] / noise[usable], 0.75)))
 
 
 def _noise_range(planes: int) -> float:
@@ -158,16 +188,6 @@ def _tail_roughness(
     variance = np.where(kept >= _LEAST_TAIL, median, np.nan)
     noise: NDArray[np.float64] = np.sqrt(variance / (SECOND_DIFFERENCE_GAIN * MEDIAN_CHI2))
     return noise
-
-
-def _raise_noise(noise: NDArray[np.float64], roughness: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Raise the expected noise of all curves by what most of them show, and of each by its own."""
-    known = np.isfinite(roughness)
-    usable = known & (noise > 0)
-    excess = np.quantile(roughness[usable] / noise[usable], 0.75) if usable.any() else 1.0
-    own = np.where(known, roughness, 0.0)
-    raised: NDArray[np.float64] = np.maximum(noise * max(float(excess), 1.0), own)
-    return raised
 
 
 def _rival_rise(curves: NDArray[np.float64], index: NDArray[np.int64]) -> NDArray[np.float64]:

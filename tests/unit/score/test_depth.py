@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from parfocal.core.errors import InputError, ShapeError, UnknownNameError
 from parfocal.core.stack import FocalStack
-from parfocal.score import depth
+from parfocal.score import depth, lobes
 from parfocal.score.depth import depth_map
 from parfocal.score.lobes import find_summits, steady_median
 
@@ -212,3 +212,16 @@ def test_steady_median_matches_a_slow_reference():
                 continue
             total = np.cumsum(mass[order])
             assert found[y, x] == near[order[int(np.argmax(total >= 0.5 * total[-1]))]]
+
+
+def test_blocks_of_curves_change_nothing(make_scene, monkeypatch):
+    planes = make_scene("coins", "step").planes
+    whole = depth_map(planes, window_px=32)
+    generator = np.random.default_rng(5)
+    curves = generator.random((12, 9, 5))
+    curves += 8.0 / (1.0 + (np.arange(12.0)[:, None, None] - 6.3) ** 2) ** 2
+    plain = find_summits(curves, np.full((9, 5), 0.5))
+    monkeypatch.setattr(lobes, "_BLOCK_CURVES", 45)
+    np.testing.assert_array_equal(find_summits(curves, np.full((9, 5), 0.5)).plane, plain.plane)
+    monkeypatch.setattr(lobes, "_BLOCK_CURVES", 50)
+    assert np.nanmean(np.abs(depth_map(planes, window_px=32).index - whole.index)) < 0.02
