@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from parfocal.measures import fast_passes
 from parfocal.measures.fast_cells import MOST_ROWS
 from parfocal.measures.fast_entropy import window_entropy
-from parfocal.measures.fast_threads import bands_of, run_shared
+from parfocal.measures.fast_threads import bands_of, chunks_of, run_shared
 from parfocal.measures.windows import Spans
 
 DTYPES = ("uint8", "uint16", "float32", "float64")
@@ -46,7 +46,7 @@ _SQUARES = Pass(fast_passes.value_and_square, ((0, 0), (0, 0)), split=(False, Tr
 _AROUND = ((2, 2),)
 
 PASSES = {
-    "brenner": Pass(fast_passes.brenner, ((0, 2),), split=(True,)),
+    "brenner": Pass(fast_passes.brenner, ((0, 2),)),
     "tenengrad": Pass(fast_passes.sobel_energy, _AROUND),
     "tenengrad_variance": Pass(fast_passes.sobel_magnitude, _AROUND * 2),
     "laplacian": Pass(fast_passes.bend_modulus, _AROUND, split=(False,)),
@@ -102,10 +102,6 @@ class Borders:
         pairs = zip(self.starts, self.stops, strict=True)
         return max(int((order - np.searchsorted(b, a)).max()) for a, b in pairs) + 1
 
-    def part(self, first: int, last: int) -> Borders:
-        """Windows ``first`` up to ``last``."""
-        return Borders(self.starts[:, first:last].copy(), self.stops[:, first:last].copy())
-
 
 def window_means(
     planes: NDArray[Any], name: str, rows: Spans, columns: Spans
@@ -135,28 +131,25 @@ def window_means(
     count, size_y, size_x = planes.shape
     down = Borders.of(rows, size_y, [dy for dy, _ in one.reach_px], one.pitch_px)
     across = Borders.of(columns, size_x, [dx for _, dx in one.reach_px], one.pitch_px)
+    cuts = np.unique(np.concatenate([across.starts, across.stops], axis=None))
+    place = cuts, np.searchsorted(cuts, across.starts), np.searchsorted(cuts, across.stops)
     sums = np.empty((count, len(one.reach_px), len(rows), len(columns)))
-    states: list[State] = []
+    states: list[tuple[NDArray[Any], ...]] = []
 
-    def add(job: tuple[int, tuple[int, int]]) -> None:
-        number, band = job
-        plane = np.ascontiguousarray(planes[number])
+    def add(job: tuple[slice, slice]) -> None:
+        some, band = job
+        chunk = np.ascontiguousarray(planes[some])
         try:
             state = states.pop()
         except IndexError:
-            state = State.of(one, plane, down.most_open)
-        own = down.part(*band)
-        state.clear()
-        one.function(
-            plane,
-            (own.starts, own.stops),
-            (across.starts, across.stops),
-            state.arrays,
-            sums[number, :, slice(*band)],
-        )
+            state = _new_state(one, chunk, down.most_open, len(cuts))
+        own = down.starts[:, band].copy(), down.stops[:, band].copy()
+        windows = np.empty((len(chunk), *sums.shape[1:2], len(own[0][0]), len(columns)))
+        one.function(chunk, own, place, state, windows)
+        sums[some, :, band] = windows
         states.append(state)
 
-    run_shared(add, list(itertools.product(range(count), bands_of(rows, count))))
+    run_shared(add, list(itertools.product(chunks_of(count), bands_of(rows, count))))
     if planes.dtype.kind == "f" and not np.isfinite(sums).all():
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -166,31 +159,24 @@ def window_means(
     return sums.swapaxes(0, 1)
 
 
-@dataclass(frozen=True)
-class State:
+def _new_state(
+    one: Pass, planes: NDArray[Any], most_open: int, cuts: int
+) -> tuple[NDArray[Any], ...]:
     """Accumulators and scratch of one thread; ``fast_cells.advance`` says what is what."""
-
-    arrays: tuple[NDArray[Any], ...]
-
-    @classmethod
-    def of(cls, one: Pass, plane: NDArray[Any], most_open: int) -> State:
-        """Room for one pass over one plane."""
-        whole = plane.dtype.kind == "u"
-        narrow = whole and bool(one.split)
-        dtype, wide = (np.uint32, np.uint64) if narrow else (np.float64, np.float64)
-        features, width = len(one.reach_px), plane.shape[1] // one.pitch_px
-        # Rows of accumulators that lay 4096 bytes apart would get into each other's way.
-        size = np.dtype(dtype).itemsize
-        padded = width + (640 - width * size) % 4096 // size
-        acc = np.zeros((2 * features, padded), dtype)
-        part = np.zeros_like(acc, dtype=np.float32) if whole and not narrow else acc
-        kept = np.empty((features, most_open, 2, padded), dtype)
-        split = np.array(one.split if narrow else [False] * features)
-        done = np.zeros((2, features), np.int64)
-        return cls((part, acc, kept, split, done, np.empty(width + 1, wide)))
-
-    def clear(self) -> None:
-        """Forget the plane before."""
-        part, acc, _, _, done, _ = self.arrays
-        for array in (part, acc, done):
-            array.fill(0)
+    whole = planes.dtype.kind == "u"
+    narrow = whole and bool(one.split)
+    dtype, wide = (np.uint32, np.uint64) if narrow else (np.float64, np.float64)
+    features, width = len(one.reach_px), planes.shape[-1] // one.pitch_px
+    # Rows of accumulators that lay 4096 bytes apart would get into each other's way.
+    size = np.dtype(dtype).itemsize
+    padded = width + (640 - width * size) % 4096 // size
+    acc = np.empty((2 * features, padded), dtype)
+    return (
+        np.empty_like(acc, dtype=np.float32) if whole and not narrow else acc,
+        acc,
+        np.empty((features, most_open, 2, padded), dtype),
+        np.array(one.split if narrow else [False] * features),
+        np.empty((2, features), np.int64),
+        np.empty(width, wide),
+        np.empty(cuts, wide),
+    )

@@ -77,35 +77,37 @@ def keep(acc, k, split, kept, width):
 
 @compiled
 @no_type_check
-def add_up(acc, k, split, kept, running):
-    """Sums of feature k since ``kept``, over all columns before each."""
-    width = running.size - 1
+def add_up(acc, k, kept, split, place):
+    """Sums of feature k since ``kept``: over all columns before each cut."""
+    scratch, cuts, running = place
+    width = scratch.size
     low, kept_low = acc[2 * k], kept[0]
     if split:
         high, kept_high = acc[2 * k + 1], kept[1]
         for x in range(width):
-            running[x] = fold(low[x] - kept_low[x], high[x] - kept_high[x])
+            scratch[x] = fold(low[x] - kept_low[x], high[x] - kept_high[x])
     else:
         for x in range(width):
-            running[x] = fold(low[x] - kept_low[x], 0)
-    running[width] = 0
-    # By fours, or each addition would wait for the one before.
-    total = running.dtype.type(0)
-    x = 0
-    while x + 4 <= width:
-        a, b, c, d = running[x], running[x + 1], running[x + 2], running[x + 3]
-        pair = a + b
-        running[x] = total
-        running[x + 1] = total + a
-        running[x + 2] = total + pair
-        running[x + 3] = total + (pair + c)
-        total += pair + (c + d)
-        x += 4
-    while x <= width:
-        a = running[x]
-        running[x] = total
-        total += a
-        x += 1
+            scratch[x] = fold(low[x] - kept_low[x], 0)
+    total = scratch.dtype.type(0)
+    running[0] = total
+    for j in range(cuts.size - 1):
+        cell = scratch[cuts[j] : cuts[j + 1]]
+        inside = scratch.dtype.type(0)  # its own sum, so that it need not wait for the total
+        for x in range(cell.size):
+            inside += cell[x]
+        total += inside
+        running[j + 1] = total
+
+
+@compiled
+@no_type_check
+def restart(state):
+    """Forget the plane before."""
+    part, acc, _, _, done, _, _ = state
+    part[:] = 0
+    acc[:] = 0
+    done[:] = 0
 
 
 @compiled
@@ -113,24 +115,26 @@ def add_up(acc, k, split, kept, running):
 def advance(y, state, down, across, windows):
     """Start and stop the windows due at row y; the next row at which any is due, or -1.
 
-    ``state`` holds sums of a few rows, and the accumulators, both (2 k, x); room for those of
-    windows under way (k, slot, 2, x); whether each feature is in two halves (k); how many of its
-    windows have started and stopped (2, k); and room for running sums (1 + x). Starts and stops
-    of windows along y (``down``) and along x (``across``) are (k, n), not falling; ``windows``
-    (k, j, i) takes the sums.
+    ``down`` holds starts and stops of windows along y, (k, n), not falling. ``across`` holds the
+    columns at which any window starts or stops, and which of these are starts and stops of
+    each, (k, n). ``windows`` (k, j, i) takes the sums. ``state`` holds sums of a few rows and
+    accumulators, both (2 k, x); room for those of windows under way (k, slot, 2, x); whether
+    each feature is in two halves (k); how many of its windows have started and stopped (2, k);
+    and room for sums of columns (x) and up to each cut.
     """
-    _, acc, kept, split, done, running = state
+    _, acc, kept, split, done, scratch, running = state
     starts, stops = down
-    left, right = across
+    cuts, left, right = across
+    place = scratch, cuts, running
     count = starts.shape[1]
     due = -1
     for k in range(starts.shape[0]):
         while done[0, k] < count and starts[k, done[0, k]] == y:
-            keep(acc, k, split[k], kept[k, done[0, k] % kept.shape[1]], running.size - 1)
+            keep(acc, k, split[k], kept[k, done[0, k] % kept.shape[1]], scratch.size)
             done[0, k] += 1
         while done[1, k] < count and stops[k, done[1, k]] == y:
             j = done[1, k]
-            add_up(acc, k, split[k], kept[k, j % kept.shape[1]], running)
+            add_up(acc, k, kept[k, j % kept.shape[1]], split[k], place)
             for i in range(left.shape[1]):
                 windows[k, j, i] = np.float64(running[right[k, i]] - running[left[k, i]])
             done[1, k] += 1

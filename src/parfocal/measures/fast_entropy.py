@@ -126,10 +126,10 @@ def window_entropy(planes: NDArray[Any], rows: Spans, columns: Spans) -> NDArray
         plane = np.ascontiguousarray(planes[number])
         find_levels(plane, *find_range(plane), levels[number])
 
-    def score(job: tuple[int, tuple[int, int]]) -> None:
-        number, (first, last) = job
-        own = rows.starts[first:last], rows.stops[first:last]
-        slide(levels[number], own, across, table, bits[number, first:last])
+    def score(job: tuple[int, slice]) -> None:
+        number, band = job
+        own = rows.starts[band], rows.stops[band]
+        slide(levels[number], own, across, table, bits[number, band])
 
     numbers = range(len(planes))
     run_shared(find, list(numbers))

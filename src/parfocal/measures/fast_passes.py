@@ -1,15 +1,15 @@
-"""One pass over an image for each measure: row loops between the borders of windows.
+"""One pass over images for each measure: row loops between the borders of windows.
 
-Each function takes an image (y, x); starts and stops of windows along y (``down``) and along x
-(``across``); accumulators and scratch (``state``); and ``windows`` (k, j, i), which it fills with
-the sums of feature k. All but the image are as ``fast_cells.advance`` describes them.
+Each function takes images (n, y, x); starts and stops of windows along y (``down``) and along x
+(``across``); accumulators and scratch (``state``); and ``windows`` (n, k, j, i), which it fills
+with the sums of feature k. All but the images are as ``fast_cells.advance`` describes them.
 """
 
 from __future__ import annotations
 
 from typing import no_type_check
 
-from parfocal.measures.fast_cells import FEW_ROWS, advance, compiled, spill
+from parfocal.measures.fast_cells import FEW_ROWS, advance, compiled, restart, spill
 from parfocal.measures.fast_rows import (
     add_absolute_steps,
     add_axes_and_diagonals,
@@ -30,195 +30,237 @@ from parfocal.measures.fast_rows import (
 
 @compiled
 @no_type_check
-def brenner(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_brenner(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def brenner(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_brenner(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def squared_steps(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_squared_steps(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def squared_steps(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_squared_steps(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def value_and_square(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_value_and_square(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def value_and_square(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_value_and_square(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def values_and_step(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_values_and_step(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def values_and_step(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_values_and_step(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def absolute_steps(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_absolute_steps(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def absolute_steps(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_absolute_steps(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def product_of_steps(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_product_of_steps(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def product_of_steps(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_product_of_steps(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def sobel_energy(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_sobel_energy(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def sobel_energy(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_sobel_energy(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def sobel_magnitude(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_sobel_magnitude(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def sobel_magnitude(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_sobel_magnitude(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def bend_modulus(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_bend_modulus(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def bend_modulus(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_bend_modulus(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def bend_energy(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_bend_energy(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def bend_energy(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_bend_energy(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def bend_and_square(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_bend_and_square(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def bend_and_square(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_bend_and_square(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def axes_moduli(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_axes_moduli(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def axes_moduli(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_axes_moduli(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def axes_and_diagonals(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_axes_and_diagonals(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def axes_and_diagonals(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_axes_and_diagonals(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)
 
 
 @compiled
 @no_type_check
-def haar_energies(image, down, across, state, windows):
-    y = advance(-1, state, down, across, windows)
-    due = advance(y, state, down, across, windows)
-    while due >= 0:
-        while y < due:
-            stop = min(y + FEW_ROWS, due)
-            add_haar_energies(image, y, stop, state[0])
-            spill(state[0], state[1], state[5].size - 1)
-            y = stop
-        due = advance(y, state, down, across, windows)
+def haar_energies(images, down, across, state, windows):
+    for number in range(images.shape[0]):
+        image, own = images[number], windows[number]
+        restart(state)
+        y = advance(-1, state, down, across, own)
+        due = advance(y, state, down, across, own)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_haar_energies(image, y, stop, state[0])
+                spill(state[0], state[1], state[5].size)
+                y = stop
+            due = advance(y, state, down, across, own)

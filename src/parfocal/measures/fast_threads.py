@@ -46,13 +46,19 @@ def run_shared(work: Callable[[Item], None], items: list[Item]) -> None:
         raise errors[0]
 
 
-def bands_of(rows: Spans, planes: int) -> list[tuple[int, int]]:
-    """Split rows of windows so that every thread has work, first up to last of each part.
+def chunks_of(planes: int) -> list[slice]:
+    """Split planes so that threads that run ahead find more, without a call for each plane."""
+    step = max(1, planes // (4 * thread_count()))
+    return [slice(first, first + step) for first in range(0, planes, step)]
 
-    Neighbouring parts both read the pixels that their windows share, so a part is at least twice
+
+def bands_of(rows: Spans, planes: int) -> list[slice]:
+    """Split rows of windows so that every thread has work even where planes are few.
+
+    Neighbouring bands both read the pixels that their windows share, so a band is at least twice
     as high as a window.
     """
     idle = -(-thread_count() // max(1, planes))
     height = int(rows.stops.max()) // (2 * int(rows.sizes.max()))
     edges = np.linspace(0, len(rows), max(1, min(idle, height)) + 1).astype(int)
-    return list(itertools.pairwise(edges.tolist()))
+    return [slice(*edge) for edge in itertools.pairwise(edges.tolist())]
