@@ -25,6 +25,8 @@ DEFOCUS_DOF: NDArray[np.float64] = np.concatenate(
 # depths of field, that a good microscope and a thin specimen may add; all are tried.
 SPHERICAL_WAVES = (-0.08, 0.0, 0.08)
 THICKNESS_DOF = (0.25, 1.5)
+# Images are taken near focus rather than far: prior odds halve at this distance.
+NEAR_DOF = 4.0
 FREQUENCIES: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)
 
 BINS = 28
@@ -36,9 +38,13 @@ OBJECT_SLOPE = (2.0, 1.0)  # mean and spread of the object's spectrum's power of
 CURVE = (0.35, 0.8)  # standard deviation of the log object spectrum about a line; length in ln s
 OBJECT_SIZE = (2.0, 4.0)  # mean and spread of q in exp(-q s^2): structure is not made of points
 SCATTER = 0.2  # of each bin's logarithm beyond counting: no real spectrum is quite smooth
+# Share of the change that the spherical aberration above makes to a ring's logarithm, as further
+# scatter: for aberrations that are not tried. It is greatest where the OTF is nearly zero.
+OPTICS_DOUBT, MOST_DOUBT = 0.5, 0.2
 # Start of the noise below the lowest power seen, in logarithm, and its spread.
 NOISE_STARTS = ((-0.1, 0.3), (-2.0, 1.2))
 NEWTON_STEPS, NEWTON_SHARE = 6, 0.8
+AMPLITUDE = 5.0  # standard deviation of its logarithm about a first guess: free
 
 
 @lru_cache(maxsize=16)
@@ -186,22 +192,15 @@ class Explanation:
     """How well each trial defocus explains a spectrum.
 
     ``density`` is the posterior per depth of field at ``DEFOCUS_DOF``; ``misfit`` the best
-    explanation's squared error per ring (about 1 if the model holds); ``signal`` the greatest
-    ratio of signal to noise power over the rings under that explanation.
+    explanation's squared error per ring, 1 or less where the model holds.
     """
 
     density: Float[np.ndarray, " d"]
     misfit: float
-    signal: float
 
 
 def explain(
-    power: Float[np.ndarray, " ring"],
-    rings_: Rings,
-    *,
-    sin_alpha: float,
-    tiles: float,
-    temper: float = 1.0,
+    power: Float[np.ndarray, " ring"], rings_: Rings, *, sin_alpha: float, tiles: float
 ) -> Explanation:
     """Find how probable each defocus is, given the mean power in each ring.
 
@@ -213,35 +212,43 @@ def explain(
         NA over immersion index.
     tiles
         Number of independent tiles that were averaged.
-    temper
-        Share of the evidence that counts; below 1 where the model itself is in doubt.
     """
-    tiles_cells = np.maximum(rings_.count * tiles / HANN_CELLS, 1.0)
-    seen = np.log(power) - (digamma(tiles_cells) - np.log(tiles_cells))
+    cells = np.maximum(rings_.count * tiles / HANN_CELLS, 1.0)
+    floored = np.maximum(power, 1e-15 * power.max())
+    seen = np.log(floored) - (digamma(cells) - np.log(cells))
+    scatter = polygamma(1, cells) + SCATTER**2
     table = transfer_table(sin_alpha) @ rings_.gather.T
     shape = table.shape
-    optics = table.reshape(-1, shape[-1])
-    log_s = np.log(rings_.frequency)
-    # The object: any amplitude, a slope, and a smooth curve about it.
-    spread, length = CURVE
-    prior = (
-        25.0
-        + OBJECT_SLOPE[1] ** 2 * np.outer(log_s, log_s)
-        + spread**2 * np.exp(-0.5 * ((log_s[:, None] - log_s) / length) ** 2)
-    )
-    noise = polygamma(1, tiles_cells) + SCATTER**2
-    typical, doubt = OBJECT_SIZE
-    optics = optics * np.exp(-typical * rings_.frequency**2)
-    prior += doubt**2 * np.outer(rings_.frequency**2, rings_.frequency**2)
-    fits = [_fit(seen, optics, prior, noise, start) for start in NOISE_STARTS]
-    evidence = np.stack([fit[0] for fit in fits]).reshape(len(fits), *shape[:2])
-    misfit = np.stack([fit[1] for fit in fits]).reshape(evidence.shape)
-    signal = np.stack([fit[2] for fit in fits]).reshape(evidence.shape)
+    change = np.log(table + 1e-9).reshape(len(THICKNESS_DOF), -1, *shape[1:]).var(axis=1)
+    doubt = np.minimum(OPTICS_DOUBT**2 * change, MOST_DOUBT**2)
+    doubt = np.repeat(doubt, len(SPHERICAL_WAVES), axis=0).reshape(-1, shape[-1])
+    mean, prior = _object_prior(rings_.frequency)
+    optics = table.reshape(-1, shape[-1]) * np.exp(mean)
+    fits = [_fit(seen, optics, prior, scatter, doubt, start) for start in NOISE_STARTS]
+    evidence = np.stack([fit[0] for fit in fits])
+    misfit = np.stack([fit[1] for fit in fits])
     best = np.unravel_index(int(evidence.argmax()), evidence.shape)
-    log_density = temper * np.logaddexp.reduce(evidence.reshape(-1, shape[1]), axis=0)
+    log_density = np.logaddexp.reduce(evidence.reshape(-1, shape[1]), axis=0)
+    log_density -= np.log1p((DEFOCUS_DOF / NEAR_DOF) ** 2)
     density = np.exp(log_density - log_density.max())
     density /= np.trapezoid(density, DEFOCUS_DOF)
-    return Explanation(density, float(misfit[best]), float(signal[best]))
+    return Explanation(density, float(misfit[best]))
+
+
+def _object_prior(
+    frequency: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean (beyond the slope that the rings hold) and covariance of the log object spectrum."""
+    typical, size = OBJECT_SIZE
+    spread, length = CURVE
+    log_s, square = np.log(frequency), frequency**2
+    covariance = (
+        AMPLITUDE**2
+        + OBJECT_SLOPE[1] ** 2 * np.outer(log_s, log_s)
+        + size**2 * np.outer(square, square)
+        + spread**2 * np.exp(-0.5 * ((log_s[:, None] - log_s) / length) ** 2)
+    )
+    return -typical * square, covariance
 
 
 def _fit(
@@ -249,33 +256,38 @@ def _fit(
     optics: NDArray[np.float64],
     prior: NDArray[np.float64],
     scatter: NDArray[np.float64],
+    doubt: NDArray[np.float64],
     noise_start: tuple[float, float],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Fit object and noise to each row of ``optics``: log evidence, misfit, signal to noise.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit object and noise to each row of ``optics``: log evidence and misfit.
 
     Laplace's approximation: log(signal + noise) is made linear about the best fit so far.
     """
-    lift, spread = noise_start
-    floor = seen.min() + lift
+    start, spread = noise_start
+    floor = seen.min() + start
     logs = np.log(optics + 1e-12 * optics.max(axis=1, keepdims=True) + 1e-300)
     # The amplitude starts where the strongest rings are met.
     top = logs >= np.sort(logs, axis=1)[:, -6:-5]
     mean = logs + ((seen - logs) * top).sum(axis=1, keepdims=True) / top.sum(axis=1, keepdims=True)
     signal, dark = mean.copy(), np.full((len(optics), 1), floor)
+    diagonal = range(len(seen))
     for _ in range(NEWTON_STEPS):
         total = np.logaddexp(signal, dark)
         share = np.exp(signal - total)
         rest = 1 - share
-        covariance = share[:, :, None] * prior * share[:, None, :]
-        covariance += spread**2 * rest[:, :, None] * rest[:, None, :]
-        covariance[:, range(len(seen)), range(len(seen))] += scatter
+        certain = share[:, :, None] * prior * share[:, None, :]
+        certain += spread**2 * rest[:, :, None] * rest[:, None, :]
+        certain[:, diagonal, diagonal] += scatter
+        covariance = certain.copy()
+        covariance[:, diagonal, diagonal] += doubt * share**2
         error = seen - total + share * (signal - mean) + rest * (dark - floor)
         pull = np.linalg.solve(covariance, error[:, :, None])[:, :, 0]
         # Whole steps overshoot where the OTF is nearly zero.
         signal += NEWTON_SHARE * (mean + (share * pull) @ prior - signal)
         dark += NEWTON_SHARE * (floor + spread**2 * (rest * pull).sum(1, keepdims=True) - dark)
-    total = np.logaddexp(signal, dark)
-    left = seen - total
-    evidence = -0.5 * ((error * pull).sum(axis=1) + np.linalg.slogdet(covariance)[1])
-    misfit = (left**2 / scatter).mean(axis=1)
-    return evidence, misfit, np.exp((signal - dark).max(axis=1))
+    # Doubt of the optics forgives what it must, but makes no distance less probable: it is
+    # greatest far from focus, and would speak for focus wherever nothing else does.
+    evidence = -0.5 * ((error * pull).sum(axis=1) + np.linalg.slogdet(certain)[1])
+    left = seen - np.logaddexp(signal, dark)
+    misfit = np.square(left) / (scatter + doubt * share**2)
+    return evidence, misfit.mean(axis=1)

@@ -23,14 +23,16 @@ from parfocal.score.tile_spectra import ImageSpectrum, image_spectrum
 LEAST_PX = 48
 # Above this cut-off, in cycles per pixel, too little of the spectrum is left to tell blurs apart.
 HIGHEST_CUTOFF = 1.0
-MOST_CLIPPED, NOTED_CLIPPED = 0.05, 0.001
+# Share of clipped pixels, and of the variance that they make, which spoils the spectrum; and the
+# share that is noted. On simulated images answers hold up to about twice the former.
+MOST_CLIPPED, MOST_CLIPPED_VARIANCE, NOTED_CLIPPED = 0.05, 0.25, 0.001
 # Farther from focus the side lobes of the OTF take over, and one distance looks like another.
 FARTHEST_DOF = 6.0
 SURELY = 0.9
 # Widest 90 % interval that is still an answer, in depths of field, and its growth with distance.
 WIDEST_DOF, WIDEST_SHARE = 1.0, 0.3
 # Squared error per ring of the best explanation, beyond which no defocus explains the image.
-MOST_MISFIT = 1.2
+MOST_MISFIT = 1.1
 GRADES = ((0.5, "in focus"), (1.5, "slightly out of focus"), (4.0, "out of focus"))
 FARTHEST_GRADE = "far out of focus"
 
@@ -181,8 +183,8 @@ def _judge(
 
 def _decline(spectrum: ImageSpectrum) -> FocusQuality | None:
     """Decline an image that is clipped or holds nothing."""
-    if spectrum.clipped > MOST_CLIPPED:
-        share = f"{100 * spectrum.clipped:.0f} % of the pixels are at the camera's limit"
+    if spectrum.clipped > MOST_CLIPPED or spectrum.clipped_variance > MOST_CLIPPED_VARIANCE:
+        share = f"{100 * spectrum.clipped:.2g} % of the pixels are at the camera's limit"
         return FocusQuality(
             status=Status.SATURATED, reason=f"{share}: image again with less light or exposure"
         )

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy import fft
 
+from parfocal.core.binning import bin_pixels
 from parfocal.core.errors import InputError
 from parfocal.score.blur_model import HANN_CELLS, Rings, rings
-from parfocal.score.tiles import bin_pixels
 
 TILE_PX = 256
 # Up to this many tiles overlap by half, so that no structure falls between two windows.
@@ -34,7 +34,8 @@ class ImageSpectrum:
 
     ``tiles`` is how many independent tiles that is, ``voted`` and ``seen`` how many had structure
     and how many there were, ``clipped`` the share of pixels at the camera's limit in those that
-    voted (in all, if none did), ``flat`` whether all pixels were equal.
+    voted (in all, if none did), ``clipped_variance`` the share of the variance that these pixels
+    make, ``flat`` whether all pixels were equal.
     """
 
     power: Float[np.ndarray, " ring"]
@@ -43,6 +44,7 @@ class ImageSpectrum:
     voted: int
     seen: int
     clipped: float
+    clipped_variance: float
     flat: bool
 
 
@@ -81,11 +83,11 @@ def image_spectrum(
     side = min(TILE_PX, sizes[0] // bin_px, sizes[1] // bin_px)
     ring = rings((side, side), round(cutoff_cycles_per_px * bin_px, 4))
     # Hann's window, without the zero at its end.
-    slope = np.hanning(side + 2)[1:-1].astype(np.float32)
+    slope = np.hanning(side + 2)[1:-1]
     window = np.outer(slope, slope)
     step_px = side * bin_px
     starts = [_starts(size, step_px, sizes) for size in sizes]
-    powers, highest, at_top, lowest = [], [], [], np.inf
+    powers, highest, at_top, top_variance, lowest = [], [], [], [], np.inf
     for tile in _tiles(read, starts, step_px):
         top, low = float(tile.max()), float(tile.min())
         if not np.isfinite(top + low):
@@ -95,16 +97,20 @@ def image_spectrum(
             )
         lowest = min(lowest, low)
         highest.append(top)
-        at_top.append(float((tile == top).mean()))
-        values = bin_pixels(tile.astype(np.float64), bin_px).astype(np.float64)
+        values = tile.astype(np.float64)
+        at_top.append(float((values == top).mean()))
+        top_variance.append((top - values.mean()) ** 2 / max(values.var(), 1e-300))
+        values = bin_pixels(values, bin_px).astype(np.float64)
         values -= (values * window).sum() / window.sum()
-        spectrum = fft.rfft2((values * window).astype(np.float32))
+        spectrum = fft.rfft2(values * window)
         powers.append(ring.mean(np.square(spectrum.real) + np.square(spectrum.imag)))
     brightest = max(highest)
-    clips = brightest in CAMERA_LIMITS or brightest == limit
+    flat = lowest == brightest
+    clips = brightest == limit or (brightest in CAMERA_LIMITS and not flat)
     clipped = np.array(at_top) * (np.array(highest) == brightest) * clips
+    clipped = np.stack([clipped, clipped * np.array(top_variance)])
     overlap = max(1.0, len(powers) * step_px**2 / (sizes[0] * sizes[1]))
-    return _average(np.array(powers), ring, clipped, overlap, flat=lowest == brightest)
+    return _average(np.array(powers), ring, clipped, overlap, flat=flat)
 
 
 def _average(
@@ -126,9 +132,10 @@ def _average(
     strength = weight * np.where(votes, structure, 1.0)
     tiles = max(1.0, strength.sum() ** 2 / np.square(strength).sum() / overlap)
     power = np.average(powers, axis=0, weights=weight)
+    area, variance = np.average(clipped, axis=1, weights=strength)
     return ImageSpectrum(
         power=power, rings=ring, tiles=tiles, voted=int(votes.sum()), seen=len(powers),
-        clipped=float(np.average(clipped, weights=weight)), flat=flat,
+        clipped=float(area), clipped_variance=float(variance), flat=flat,
     )  # fmt: skip
 
 
