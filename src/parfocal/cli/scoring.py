@@ -8,6 +8,7 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import typer
 
 from parfocal.cli.exits import DONE, SOME_FAILED, CallError
@@ -15,9 +16,10 @@ from parfocal.cli.outputs import check_apart, check_output, write_text, write_wh
 from parfocal.cli.progress import progress
 from parfocal.cli.request import ScoreRequest
 from parfocal.cli.tables import csv_text, json_text, print_table, tally
+from parfocal.core.binning import binned
 from parfocal.core.device import pick_device
 from parfocal.core.errors import InputError, ParfocalError
-from parfocal.core.results import DepthMap, Fused
+from parfocal.core.results import DepthMap, FocusEstimate, FocusQuality, Fused
 from parfocal.core.stack import FocalStack
 from parfocal.evaluate.fields import FieldRecord, record_of
 from parfocal.evaluate.report import Report, ReportHeader
@@ -27,6 +29,7 @@ from parfocal.measures.catalog import find_measure
 from parfocal.score.depth import depth_map
 from parfocal.score.fusion import fuse
 from parfocal.score.plane import best_focus
+from parfocal.score.quality import LEAST_PX, focus_quality
 
 # What one field may fail with while the others go on: a damaged block shows only when it is read,
 # and a fault of ours on one field must not cost a plate.
@@ -34,8 +37,8 @@ FIELD_FAULTS = (
     ParfocalError, OSError, MemoryError, RuntimeError, ValueError, ArithmeticError, LookupError,
     TypeError,
 )  # fmt: skip
-# Above this a page leaves out the maps, which would take minutes, unless they are asked for.
-MOST_VOXELS_TO_DRAW = 200_000_000
+# Maps that are only drawn on the page are made from pixels binned to this many a side.
+DRAWN_PX = 640
 
 
 @dataclass(kw_only=True)
@@ -139,6 +142,20 @@ def path_of(source: StackSource) -> str:
     return str(source.paths[0] if len(source.paths) == 1 else source.paths[0].parent)
 
 
+def _quality_of_sharpest(
+    stack: FocalStack, estimate: FocusEstimate, region: tuple[int, int, int, int] | None
+) -> FocusQuality | None:
+    """What the sharpest plane's own spectrum says, where the stack gave no answer."""
+    sizes = stack.shape[1:]
+    if region is not None:
+        sizes = (region[1] - region[0], region[3] - region[2])
+    if estimate.found or stack.setup is None or min(sizes) < LEAST_PX:
+        return None
+    sharpest = int(np.argmax(estimate.curve.scores))
+    quality = focus_quality(stack.images[sharpest], stack.setup, region=region)
+    return quality if isinstance(quality, FocusQuality) else None
+
+
 def score_one(
     source: StackSource,
     request: ScoreRequest,
@@ -158,18 +175,22 @@ def score_one(
         tissue_only=request.tissue_only,
         device=request.device,
     )
-    record = record_of(stack, estimate, well=source.well)
-    small = stack.shape[0] * stack.shape[1] * stack.shape[2] <= MOST_VOXELS_TO_DRAW
-    drawn = report is not None and report.wants_pictures(record) and estimate.found and small
-    depth = depth_map(stack, device=request.device) if depth_path or drawn else None
-    fused = fuse(stack, device=request.device) if fuse_path or drawn else None
+    quality = _quality_of_sharpest(stack, estimate, request.region)
+    record = record_of(stack, estimate, well=source.well, quality=quality)
+    drawn = report is not None and report.wants_pictures(record) and estimate.found
+    shown = binned(stack, 1 if depth_path or fuse_path else -(-max(stack.shape[1:]) // DRAWN_PX))
+    depth = depth_map(shown, device=request.device) if depth_path or drawn else None
+    fused = fuse(shown, device=request.device) if fuse_path or drawn else None
     if depth_path is not None and depth is not None:
         _save_depth(depth_path, depth, stack)
     if fuse_path is not None and fused is not None:
         _save_fused(fuse_path, fused, stack)
     if report is not None:
-        note = "" if small else "Large stack: its maps are drawn with --depth-map and --fuse only."
-        report.add(record, stack, depth=depth, fused=fused, note=note)
+        note = ""
+        if drawn and shown is not stack:
+            factor = stack.shape[2] // shown.shape[2]
+            note = f"Maps drawn from pixels averaged {factor} x {factor}."
+        report.add(record, shown, depth=depth, fused=fused, note=note)
     return record
 
 

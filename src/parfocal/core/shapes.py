@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
@@ -70,6 +71,11 @@ def on_any_array(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not args:  # the images came by keyword
+            name = next(iter(signature(function).parameters))
+            if name not in kwargs:
+                return function(*args, **kwargs)
+            args = (kwargs.pop(name),)  # type: ignore[assignment]
         first, *rest = args
         came_as_tensor = isinstance(first, Tensor)
         result = cast(Any, function)(as_float_tensor(first), *rest, **kwargs)

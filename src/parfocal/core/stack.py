@@ -114,6 +114,8 @@ class FocalStack:
         >>> FocalStack.of(np.zeros((3, 8, 8)), z_step_um=0.5).z_um
         array([0. , 0.5, 1. ])
         """
+        if isinstance(images, Tensor):
+            images = images.detach().cpu().numpy()
         planes = int(images.shape[0]) if len(images.shape) else 0
         numbers = np.arange(planes, dtype=np.float64)
         if z_um is None:

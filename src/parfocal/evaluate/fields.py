@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from parfocal.core.results import FocusEstimate
+from parfocal.core.results import FocusEstimate, FocusQuality
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
 from parfocal.evaluate.verdict import Judgement, judge
@@ -26,7 +26,11 @@ class KnownFocus:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FieldRecord:
-    """One scored field without its images: all that a table, a file or a page says of it."""
+    """One scored field without its images: all that a table, a file or a page says of it.
+
+    ``quality`` is what the sharpest plane's own spectrum says, where the stack gave no answer and
+    the optics are known.
+    """
 
     name: str
     source: str
@@ -43,6 +47,7 @@ class FieldRecord:
     notes: tuple[str, ...] = ()
     well: str | None = None
     known: KnownFocus | None = None
+    quality: FocusQuality | None = None
 
     @property
     def unit(self) -> str:
@@ -89,6 +94,7 @@ class FieldRecord:
             "channel": self.channel,
             "contrast": self.modality,
             "notes": list(self.notes),
+            "quality": None if self.quality is None else self.quality.to_dict(),
         }
 
 
@@ -98,6 +104,7 @@ def record_of(
     *,
     well: str | None = None,
     known: KnownFocus | None = None,
+    quality: FocusQuality | None = None,
 ) -> FieldRecord:
     """Put a stack's facts, its estimate and the verdict together."""
     depth_of_field_um = None if stack.setup is None else stack.setup.depth_of_field_um
@@ -105,7 +112,12 @@ def record_of(
         name=stack.name,
         source=stack.source,
         estimate=estimate,
-        judgement=judge(estimate, depth_of_field_um=depth_of_field_um, z_known=stack.z_known),
+        judgement=judge(
+            estimate,
+            depth_of_field_um=depth_of_field_um,
+            z_known=stack.z_known,
+            quality=quality,
+        ),
         shape=stack.shape,
         dtype=str(stack.dtype),
         z_known=stack.z_known,
@@ -117,4 +129,5 @@ def record_of(
         notes=stack.notes,
         well=well,
         known=known,
+        quality=quality,
     )

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from parfocal.core.results import FocusEstimate, Status
+from parfocal.core.results import FocusEstimate, FocusQuality, Status
 
 # Relief of so many depths of field leaves the field's borders visibly blurred.
 UNEVEN_IN_DEPTHS = 3.0
@@ -91,8 +91,27 @@ def _concern(estimate: FocusEstimate, depth_of_field_um: float | None) -> str:
     return ""
 
 
+def _distance(quality: FocusQuality) -> str:
+    """How far a plane is from focus, as an interval in words."""
+    low, high = quality.interval_dof or (0.0, 0.0)
+    return f"{low:.1f} to {high:.1f} depths of field from focus"
+
+
+def _of_one_plane(quality: FocusQuality) -> Judgement:
+    """The verdict on a single plane by its spectrum; which side of focus it lies on stays open."""
+    verdicts = {"in focus": Verdict.KEEP, "slightly out of focus": Verdict.CHECK}
+    return Judgement(
+        verdict=verdicts.get(str(quality.grade), Verdict.AGAIN),
+        advice=f"Its spectrum says {quality.grade}: {_distance(quality)}",
+    )
+
+
 def judge(
-    estimate: FocusEstimate, *, depth_of_field_um: float | None = None, z_known: bool = True
+    estimate: FocusEstimate,
+    *,
+    depth_of_field_um: float | None = None,
+    z_known: bool = True,
+    quality: FocusQuality | None = None,
 ) -> Judgement:
     """Turn an estimate into a verdict and advice.
 
@@ -104,6 +123,8 @@ def judge(
         One depth of field, where the optics are known: an interval whose half exceeds it is wide.
     z_known
         False where z holds plane numbers; the advice then names planes.
+    quality
+        What the sharpest plane's spectrum says; it decides on a single plane.
 
     Notes
     -----
@@ -114,8 +135,14 @@ def judge(
     if estimate.found:
         concern = _concern(estimate, depth_of_field_um)
         return Judgement(verdict=Verdict.CHECK if concern else Verdict.KEEP, advice=concern)
+    told = quality is not None and quality.found
+    if quality is not None and told and len(estimate.curve.z_um) == 1:
+        return _of_one_plane(quality)
     if estimate.status in (Status.AMBIGUOUS, Status.UNCERTAIN):
         return Judgement(verdict=Verdict.CHECK, advice="Look at the curve and choose by eye")
     if estimate.status == Status.FAILED:
         return Judgement(verdict=Verdict.CHECK, advice="Mend the fault named here, then run again")
-    return Judgement(verdict=Verdict.AGAIN, advice=_again(estimate, " um" if z_known else ""))
+    advice = _again(estimate, " um" if z_known else "")
+    if quality is not None and told and estimate.status == Status.EDGE:
+        advice += f"; its sharpest plane is {_distance(quality)}"
+    return Judgement(verdict=Verdict.AGAIN, advice=advice)

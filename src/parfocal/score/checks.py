@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from parfocal.core.binning import bin_pixels
 from parfocal.core.results import Status
 from parfocal.core.stack import FocalStack
 from parfocal.score.contrast import PhaseFocus, find_phase_focus
@@ -20,7 +21,7 @@ from parfocal.score.field import (
     standard_error,
 )
 from parfocal.score.peak import find_peak
-from parfocal.score.tiles import Region, TileScan, bin_pixels
+from parfocal.score.tiles import Region, TileScan
 
 Modality = Literal["auto", "intensity", "phase"]
 

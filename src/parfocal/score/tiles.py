@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from parfocal.core.binning import bin_pixels
 from parfocal.core.errors import InputError, ShapeError
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
@@ -99,22 +100,6 @@ def choose_tile_px(sizes: tuple[int, int]) -> int:
         return rows * columns / (sizes[0] * sizes[1]) + multiple_of_four
 
     return max(options, key=covered)
-
-
-def bin_pixels(images: NDArray[np.generic], bin_px: int) -> NDArray[np.generic]:
-    """Average blocks of pixels; the remainder at the right and bottom is dropped."""
-    if bin_px == 1:
-        return images
-    size_y, size_x = (size // bin_px * bin_px for size in images.shape[-2:])
-    trimmed = images[..., :size_y, :size_x].astype(np.float32, copy=False)
-    columns = trimmed[..., 0::bin_px].copy()
-    for step in range(1, bin_px):
-        columns += trimmed[..., step::bin_px]
-    rows = columns[..., 0::bin_px, :].copy()
-    for step in range(1, bin_px):
-        rows += columns[..., step::bin_px, :]
-    rows /= bin_px**2
-    return rows
 
 
 def bands(stack: FocalStack, region: Region, tile_px: int) -> Iterator[tuple[int, slice, int]]:
