@@ -62,6 +62,16 @@ def test_bleaching_does_not_draw_the_map_to_the_bright_planes(make_scene):
     assert abs(np.median((found.index - scene.depth)[sure])) < 0.2
 
 
+def test_noise_that_fades_with_the_light_is_taken_off(make_scene):
+    scene = make_scene("coins", "tilt", photons=60.0)
+    light = 0.92 ** np.arange(len(scene.planes))
+    counts = np.random.default_rng(0).poisson((scene.planes + 500.0) * light[:, None, None])
+    found = depth_map(counts.astype(np.uint16), window_px=32)
+    sure = found.confidence > 0.5
+    assert sure.mean() > 0.1
+    assert abs(np.median((found.index - scene.depth)[sure])) < 0.12
+
+
 def test_blank_half_is_not_a_number(make_scene):
     scene = make_scene("grass", "tilt")
     planes = scene.planes.copy()
@@ -185,6 +195,14 @@ def test_summits_of_known_curves_are_found():
     np.testing.assert_allclose(found.plane, peak, atol=0.12)
     assert np.median(np.abs(found.plane - peak)) < 0.02
     assert found.confidence.min() > 0.9
+
+
+def test_curve_that_is_highest_at_an_end_has_no_summit():
+    z = np.arange(12.0)[:, None, None]
+    peak = np.array([[-3.0, 0.3, 1.4, 9.6, 10.7, 14.0]])
+    found = find_summits(1.0 / (1.0 + ((z - peak) / 3.0) ** 2) ** 2, np.full((1, 6), 1e-3))
+    np.testing.assert_array_equal(np.isnan(found.plane[0]), [True, True, False, False, True, True])
+    np.testing.assert_array_equal(found.confidence[0] > 0, ~np.isnan(found.plane[0]))
 
 
 def test_two_equal_lobes_are_not_trusted():
