@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.fabricate.scenes import fluorescent_scene, phase_scene
 
 from parfocal.core.stack import FocalStack
 from parfocal.score import best_focus
+from tests.fabricate.scenes import fluorescent_scene, phase_scene
 
 
 @pytest.fixture(scope="module")

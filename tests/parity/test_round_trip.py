@@ -10,10 +10,10 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fabricate import stacks
 
 import parfocal as pf
 from parfocal.io.writing import write_stack
+from tests.fabricate import stacks
 
 SIZES = st.tuples(st.integers(2, 5), st.integers(2, 19), st.integers(2, 23))
 LENGTHS = st.floats(0.01, 20.0).map(lambda value: round(value, 3))

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from tests.fabricate import stacks
 
 import parfocal as pf
 from parfocal.core.errors import (
@@ -22,6 +21,7 @@ from parfocal.core.errors import (
     ReadError,
     ShapeError,
 )
+from tests.fabricate import stacks
 
 IMAGES = stacks.bead_stack((4, 12, 10))
 UM = {"step_um": 0.5, "pixel_um": 0.1}

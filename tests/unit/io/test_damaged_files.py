@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.fabricate import stacks
 
 import parfocal as pf
 from parfocal.core.errors import ParfocalError
 from parfocal.io.finding import find_stacks
+from tests.fabricate import stacks
 
 CASES_PER_FORM = 28
 MOST_BYTES = 64 * 2**20  # a damaged size must not make the test read gigabytes

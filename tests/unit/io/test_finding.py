@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
-from tests.fabricate import stacks
 
 from parfocal.core.errors import InputError, ReadError
 from parfocal.io import find_stacks
+from tests.fabricate import stacks
 
 IMAGES = stacks.bead_stack((3, 12, 10), "uint8")
 UM = {"step_um": 0.5, "pixel_um": 0.1}

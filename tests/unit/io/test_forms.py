@@ -7,10 +7,10 @@ import pytest
 import tifffile
 import zarr
 from PIL import Image
-from tests.fabricate import stacks
 
 import parfocal as pf
 from parfocal.io.blocks import luminance
+from tests.fabricate import stacks
 
 IMAGES = stacks.bead_stack((4, 12, 10))
 UM = {"step_um": 0.5, "pixel_um": 0.1}

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr.storage
-from tests.fabricate import stacks
 
 import parfocal as pf
 from parfocal.io.tiff_planes import SegmentPlane
+from tests.fabricate import stacks
 
 SHAPE = (100, 10_240, 10_240)  # 21 GB of uint16
 

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from tests.fabricate.scenes import fluorescent_scene, phase_scene
 
 from parfocal.core.errors import InputError, MetadataError, ShapeError, UnknownNameError
 from parfocal.core.results import FocusCurve, FocusEstimate, Status
@@ -14,6 +13,7 @@ from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
 from parfocal.measures import CATALOG
 from parfocal.score import best_focus, focus_curve
+from tests.fabricate.scenes import fluorescent_scene, phase_scene
 
 BEADS = fluorescent_scene(3, planes=21, step_dof=0.5, photons=300, kind="beads")
 
