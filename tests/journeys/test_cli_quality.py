@@ -11,6 +11,7 @@ from parfocal.cli.main import run
 from parfocal.core.results import FocusCurve, FocusEstimate, FocusQuality, Status
 from parfocal.evaluate.verdict import Verdict, judge
 from parfocal.io.writing import write_stack
+from tests.fabricate.scenes import phase_scene
 
 OPTICS = ["--na", "0.5", "--wavelength-nm", "500", "--pixel-um", "0.25"]
 
@@ -78,3 +79,14 @@ def test_a_found_stack_is_not_judged_by_one_spectrum():
     )  # fmt: skip
     assert judge(one, quality=far).verdict == Verdict.AGAIN
     assert judge(one).verdict == Verdict.CHECK
+
+
+def test_no_depth_map_is_written_of_a_phase_object(tmp_path, capsys):
+    scene = phase_scene(1)
+    path = write_stack(scene.counts, tmp_path / "cells.ome.tif", z_step_um=0.5)
+    target = tmp_path / "depth.ome.tif"
+    assert run(["score", str(path), "--depth-map", str(target)]) == 0
+    printed = capsys.readouterr()
+    assert "a phase object; no depth map was written" in printed.err
+    assert "wrote" not in printed.out
+    assert not target.exists()

@@ -134,7 +134,8 @@ def run_demo(place: Path, *, debug: bool) -> int:
 def _score(stack: FocalStack, known: KnownFocus | None, report: Report, outcome: Outcome) -> None:
     estimate = best_focus(stack)
     record = record_of(stack, estimate, known=known)
-    depth = depth_map(stack) if estimate.found else None
+    heights = estimate.found and estimate.modality != "phase"
+    depth = depth_map(stack) if heights else None
     fused = fuse(stack) if estimate.found else None
     report.add(record, stack, depth=depth, fused=fused)
     outcome.records.append(record)

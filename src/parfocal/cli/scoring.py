@@ -179,7 +179,11 @@ def score_one(
     record = record_of(stack, estimate, well=source.well, quality=quality)
     drawn = report is not None and report.wants_pictures(record) and estimate.found
     shown = binned(stack, 1 if depth_path or fuse_path else -(-max(stack.shape[1:]) // DRAWN_PX))
-    depth = depth_map(shown, device=request.device) if depth_path or drawn else None
+    # Where a phase object looks sharpest it is out of focus: such heights would mislead.
+    heights = estimate.modality != "phase"
+    depth = depth_map(shown, device=request.device) if (depth_path or drawn) and heights else None
+    if depth_path and not heights:
+        sys.stderr.write(f"parfocal: {stack.name}: a phase object; no depth map was written.\n")
     fused = fuse(shown, device=request.device) if fuse_path or drawn else None
     if depth_path is not None and depth is not None:
         _save_depth(depth_path, depth, stack)
@@ -262,7 +266,7 @@ def _hand_over(request: ScoreRequest, outcome: Outcome, report: Report | None) -
         console = Console()
         print_table(outcome.records, console)
     for place in (request.output, request.report, request.depth_map, request.fuse):
-        if place is not None:
+        if place is not None and place.exists():
             typer.echo(f"wrote {place}")
 
 
