@@ -16,15 +16,13 @@ from __future__ import annotations
 from typing import no_type_check
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
+
+from parfocal.measures.fast_compile import compiled
 
 MOST_ROWS = 4096
 FEW_ROWS = 16
-
-# Sums may be reordered, so that loops use vector registers; NaN and infinity keep their meaning.
-FAST = {"reassoc", "contract", "nsz"}
-compiled = njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 
 
 @no_type_check

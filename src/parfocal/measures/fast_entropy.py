@@ -15,13 +15,11 @@ from numba import njit, types
 from numba.extending import overload
 from numpy.typing import NDArray
 
+from parfocal.measures.fast_compile import compiled, compiled_strictly
 from parfocal.measures.fast_threads import bands_of, run_shared
 from parfocal.measures.windows import Spans
 
 BINS = 256
-
-# Strict arithmetic: the grey level of a pixel must be that of the kernel, bit for bit.
-compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 
 @no_type_check
@@ -53,7 +51,8 @@ def find_range(plane):
     return low, high
 
 
-@compiled
+# Strict arithmetic: the grey level of a pixel must be that of the kernel, bit for bit.
+@compiled_strictly
 @no_type_check
 def find_levels(plane, low, high, levels):
     """The bin of each pixel, of BINS between ``low`` and ``high``."""

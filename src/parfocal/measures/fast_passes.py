@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import no_type_check
 
-from parfocal.measures.fast_cells import FEW_ROWS, advance, compiled, restart, spill
+from parfocal.measures.fast_cells import FEW_ROWS, advance, restart, spill
+from parfocal.measures.fast_compile import compiled
 from parfocal.measures.fast_rows import (
     add_absolute_steps,
     add_axes_and_diagonals,
