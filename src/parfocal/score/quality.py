@@ -18,7 +18,7 @@ from parfocal.core.setup import OpticalSetup
 from parfocal.core.shapes import as_float_tensor
 from parfocal.core.stack import FocalStack
 from parfocal.score.blur_model import DEFOCUS_DOF, Explanation, explain
-from parfocal.score.tile_spectra import ImageSpectrum, image_spectrum
+from parfocal.score.tile_spectra import ImageSpectrum, ReadRows, image_spectrum
 
 LEAST_PX = 48
 # Above this cut-off, in cycles per pixel, too little of the spectrum is left to tell blurs apart.
@@ -35,6 +35,9 @@ WIDEST_DOF, WIDEST_SHARE = 1.0, 0.3
 MOST_MISFIT = 1.1
 GRADES = ((0.5, "in focus"), (1.5, "slightly out of focus"), (4.0, "out of focus"))
 FARTHEST_GRADE = "far out of focus"
+# Words of a modality that does not follow the model, and of one that is narrower than the model.
+COHERENT = ("phase", "dic", "brightfield", "darkfield", "hoffman", "transmitted")
+PINHOLE = ("confocal", "multiphoton")
 
 ReadBlock = Callable[[slice, slice], Tensor]
 
@@ -44,6 +47,7 @@ def focus_quality(
     setup: OpticalSetup | None = None,
     *,
     region: tuple[int, int, int, int] | None = None,
+    modality: str | None = None,
 ) -> FocusQuality | list[FocusQuality]:
     """Tell how far an image is from focus, in depths of field, from that image alone.
 
@@ -60,6 +64,9 @@ def focus_quality(
         The optics; default those of the stack.
     region
         Rows and columns (top, bottom, left, right) in px that are judged; default the whole field.
+    modality
+        What the contrast is ("fluorescence", "brightfield", ...); default that of the stack.
+        Transmitted light is declined; where nothing is known, fluorescence is assumed and said so.
 
     Returns
     -------
@@ -80,25 +87,27 @@ def focus_quality(
     Laws: offset-free, gain-free, mirror-free.
 
     The model is incoherent wide-field imaging (fluorescence) of a thin specimen
-    [Hopkins1955]_. Phase objects do not follow it; a pinhole (confocal) makes images seem
-    nearer to focus than they are. Structure much larger than the resolution limit with nothing
-    fine in it looks out of focus.
+    [Hopkins1955]_. Under transmitted light images seem nearer to focus than they are, and under
+    a pinhole (confocal) too. Structures of one size, a few times the resolution limit (large
+    beads), have zeros in their spectrum as a defocused lens has, and may be read so.
 
     Examples
     --------
+    >>> rng = np.random.default_rng(0)
     >>> setup = OpticalSetup(na=0.5, wavelength_nm=520, pixel_um=0.2)
-    >>> points = np.random.default_rng(0).poisson(0.02, (128, 128)) * 1000.0
-    >>> focus_quality(np.zeros((128, 128)), setup).status
+    >>> focus_quality(rng.poisson(50, (128, 128)), setup).status
     <Status.BLANK: 'blank'>
-    >>> bool(focus_quality(points, OpticalSetup(na=0.5, wavelength_nm=520, pixel_um=2.0)).found)
-    False
+    >>> coarse = OpticalSetup(na=0.5, wavelength_nm=520, pixel_um=2.0)
+    >>> focus_quality(rng.poisson(50, (128, 128)), coarse).reason
+    'undersampled: pixels of 2 um ...; pixels of 0.52 um or finer would do'
     """
     if isinstance(images, FocalStack):
         optics = _require_optics(setup or images.setup, images.source)
         return [
             _judge(
                 partial(images.read, plane), images.shape[1:], optics, region=region,
-                limit=images.saturation_counts, name=f"{images.source}: plane {plane}",
+                modality=modality or images.modality, limit=images.saturation_counts,
+                name=f"{images.source}: plane {plane}",
             )
             for plane in range(images.shape[0])
         ]  # fmt: skip
@@ -111,7 +120,7 @@ def focus_quality(
     *batch, size_y, size_x = (int(size) for size in pixels.shape)
     answers = [
         _judge(
-            _reader(pixels, place), (size_y, size_x), optics, region=region,
+            _reader(pixels, place), (size_y, size_x), optics, region=region, modality=modality,
             name=f"image {place}" if batch else "image",
         )
         for place in np.ndindex(*batch)
@@ -139,10 +148,54 @@ def _judge(
     setup: OpticalSetup,
     *,
     region: tuple[int, int, int, int] | None,
+    modality: str | None,
     name: str,
     limit: float | None = None,
 ) -> FocusQuality:
     """Judge one image (y, x), read by rows."""
+    read_rows, sizes = _cut(read, sizes, region, name)
+    words = (modality or "").casefold()
+    cutoff = setup.cutoff_cycles_per_px
+    if any(word in words for word in COHERENT):
+        return FocusQuality(
+            status=Status.UNCERTAIN,
+            reason=f"{modality}: the blur of fluorescence is known, that of this light is not",
+        )
+    if cutoff > HIGHEST_CUTOFF:
+        coarsest = HIGHEST_CUTOFF / setup.cutoff_per_um
+        return FocusQuality(
+            status=Status.UNCERTAIN,
+            reason=f"undersampled: pixels of {setup.pixel_um:.3g} um pass too little of what "
+            f"NA {setup.na:g} resolves; pixels of {coarsest:.2g} um or finer would do",
+        )
+    spectrum = image_spectrum(read_rows, sizes, cutoff, limit=limit, name=name)
+    declined = _decline(spectrum)
+    if declined is not None:
+        return declined
+    sin_alpha = round(setup.na / setup.immersion_index, 3)
+    explanation = explain(spectrum.power, spectrum.rings, sin_alpha=sin_alpha, tiles=spectrum.tiles)
+    return _answer(explanation, setup, _warnings(words, spectrum))
+
+
+def _warnings(words: str, spectrum: ImageSpectrum) -> tuple[str, ...]:
+    """What to look at although there is an answer."""
+    notes = []
+    if not words or words in ("auto", "intensity"):
+        notes.append("modality is not known: judged as wide-field fluorescence")
+    if any(word in words for word in PINHOLE):
+        notes.append("a pinhole makes images seem nearer to focus than they are")
+    if spectrum.clipped > NOTED_CLIPPED:
+        notes.append(f"{100 * spectrum.clipped:.1f} % of the pixels are clipped")
+    return tuple(notes)
+
+
+def _cut(
+    read: ReadBlock,
+    sizes: tuple[int, int],
+    region: tuple[int, int, int, int] | None,
+    name: str,
+) -> tuple[ReadRows, tuple[int, int]]:
+    """A reader of the region's rows, and the region's sizes (y, x)."""
     top, bottom, left, right = region or (0, sizes[0], 0, sizes[1])
     if not (0 <= top < bottom <= sizes[0] and 0 <= left < right <= sizes[1]):
         raise ShapeError(
@@ -155,30 +208,13 @@ def _judge(
             f"{name}: {sizes[0]} x {sizes[1]} px are too few to judge a spectrum; "
             f"give an image or region of at least {LEAST_PX} x {LEAST_PX} px."
         )
-    cutoff = setup.cutoff_cycles_per_px
-    if cutoff > HIGHEST_CUTOFF:
-        coarsest = HIGHEST_CUTOFF / setup.cutoff_per_um
-        return FocusQuality(
-            status=Status.UNCERTAIN,
-            reason=f"undersampled: pixels of {setup.pixel_um:.3g} um pass too little of what "
-            f"NA {setup.na:g} resolves; pixels of {coarsest:.2g} um or finer would do",
-        )
 
     def read_rows(rows: slice) -> NDArray[Any]:
         block = read(slice(top + rows.start, top + rows.stop), slice(left, right))
         counts: NDArray[Any] = block.detach().cpu().numpy()
         return counts
 
-    spectrum = image_spectrum(read_rows, sizes, cutoff, limit=limit, name=name)
-    declined = _decline(spectrum)
-    if declined is not None:
-        return declined
-    sin_alpha = round(setup.na / setup.immersion_index, 3)
-    return _answer(
-        explain(spectrum.power, spectrum.rings, sin_alpha=sin_alpha, tiles=spectrum.tiles),
-        setup,
-        spectrum,
-    )
+    return read_rows, sizes
 
 
 def _decline(spectrum: ImageSpectrum) -> FocusQuality | None:
@@ -197,7 +233,9 @@ def _decline(spectrum: ImageSpectrum) -> FocusQuality | None:
     return None
 
 
-def _answer(explanation: Explanation, setup: OpticalSetup, spectrum: ImageSpectrum) -> FocusQuality:
+def _answer(
+    explanation: Explanation, setup: OpticalSetup, warnings: tuple[str, ...]
+) -> FocusQuality:
     """Turn the posterior into an answer, or say why it is none."""
     if explanation.misfit > MOST_MISFIT:
         return FocusQuality(
@@ -223,9 +261,6 @@ def _answer(explanation: Explanation, setup: OpticalSetup, spectrum: ImageSpectr
         )
     grade = next((word for most, word in GRADES if middle <= most), FARTHEST_GRADE)
     unit = setup.depth_of_field_um
-    warnings: tuple[str, ...] = ()
-    if spectrum.clipped > NOTED_CLIPPED:
-        warnings = (f"{100 * spectrum.clipped:.1f} % of the pixels are clipped",)
     return FocusQuality(
         status=Status.FOUND,
         reason=f"{grade}: {middle:.1f} depths of field from focus (90 %: {low:.1f} to {high:.1f})",

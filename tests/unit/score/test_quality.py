@@ -179,9 +179,23 @@ def test_saturated_images_are_declined_at_any_bit_depth(focused):
 def test_a_few_clipped_pixels_are_a_warning():
     counts = image(FILAMENTS) - 80
     counts *= 255 / np.quantile(counts, 0.995)
-    quality = focus_quality(np.clip(counts, 0, 255).astype(np.uint8), SETUP)
+    counts = np.clip(counts, 0, 255).astype(np.uint8)
+    quality = focus_quality(counts, SETUP, modality="fluorescence")
     assert quality.found
     assert "clipped" in quality.warnings[0]
+
+
+def test_modality_declines_warns_or_is_assumed(focused):
+    for words in ("brightfield", "widefield phase contrast", "DIC", "transmitted light"):
+        quality = focus_quality(focused, SETUP, modality=words)
+        assert quality.status == Status.UNCERTAIN
+        assert words in quality.reason
+        stack = FocalStack(images=focused[None], z_um=np.zeros(1), setup=SETUP, modality=words)
+        assert focus_quality(stack)[0].status == Status.UNCERTAIN
+    confocal = focus_quality(focused, SETUP, modality="spinning-disk confocal fluorescence")
+    assert "pinhole" in confocal.warnings[0]
+    assert "not known" in focus_quality(focused, SETUP).warnings[0]
+    assert focus_quality(focused, SETUP, modality="widefield fluorescence").warnings == ()
 
 
 def test_undersampled_names_the_pixel_that_would_do():
