@@ -80,6 +80,14 @@ def test_map_of_odd_windows_and_strides(name, window_px, stride_px):
     np.testing.assert_allclose(found, expected, rtol=2e-5)
 
 
+@pytest.mark.parametrize(("window_px", "stride_px"), [(48, 24), (45, 15), (50, 21)])
+def test_entropy_of_large_cells_is_the_score_of_each_crop(window_px, stride_px):
+    image = texture((97, 131), "uint16")  # cells above LEAST_CELL_PX, of even and odd height
+    found = focus_map(image, "entropy", window_px, stride_px)
+    expected = crop_by_crop(image, "entropy", window_px, stride_px)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", sorted(fast.MEASURES))
 def test_compiled_and_torch_maps_agree_on_full_range_noise(name):
     image = np.random.default_rng(3).integers(0, 65_536, (61, 70), dtype=np.uint16)
@@ -98,7 +106,7 @@ def test_small_contrast_on_a_large_offset_keeps_its_digits(dtype):
     np.testing.assert_allclose(found[:, 2:6], 0.0, atol=2e-4)
 
 
-def test_variance_and_brenner_maps_match_scipy_one_liners():
+def test_variance_and_laplacian_maps_match_scipy_one_liners():
     image = texture((80, 90), "uint16").astype(np.float64)
     window = 33
     inside = (slice(16, 80 - 16), slice(16, 90 - 16))

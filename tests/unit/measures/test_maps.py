@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from parfocal.core.errors import InputError, MetadataError, ShapeError, UnknownNameError
-from parfocal.measures import fast, fast_threads
+from parfocal.measures import fast, fast_compile, fast_threads
 from parfocal.measures.catalog import CATALOG
 from parfocal.measures.maps import focus_map, multi_stride_map
 
@@ -144,6 +144,36 @@ def test_every_compiled_measure_has_features_of_the_stated_reach():
         size_y, size_x = 40 // one.pitch_px, 52 // one.pitch_px
         reach_px = one.reach_px[: len(sizes)] if one.weights else one.reach_px
         assert sizes == [(size_y - dy, size_x - dx) for dy, dx in reach_px]
+
+
+def test_kernels_compile_where_no_folder_can_keep_them(monkeypatch):
+    asked = []
+
+    def njit(*, cache=False, **options):
+        asked.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(fast_compile, "njit", njit)
+    assert fast_compile.compiled(abs) is abs
+    assert asked == [True, False]
+
+
+def test_kept_kernels_expire_when_any_source_changes(monkeypatch):
+    monkeypatch.setattr(fast_compile, "_newest_source", lambda: (1.0, 2))
+    kernel = fast_compile.compiled(no_op)
+    assert kernel._cache._cache_file._source_stamp == (1.0, 2)
+
+
+def no_op():
+    """Compile to nothing."""
+
+
+def test_windows_taller_than_integer_sums_can_hold(monkeypatch):
+    expected = focus_map(STACK, "smd", 16, 12)
+    monkeypatch.setattr(fast, "MOST_ROWS", 8)
+    np.testing.assert_allclose(focus_map(STACK, "smd", 16, 12), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
