@@ -10,7 +10,7 @@ from scipy.signal import fftconvolve
 from parfocal.core.results import Status
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
-from parfocal.score.blur_model import DEFOCUS_DOF, FREQUENCIES, defocused_otf
+from parfocal.score.blur_model import DEFOCUS_DOF, FREQUENCIES, defocused_otf, rings
 from parfocal.score.quality import focus_quality
 from tests.fabricate.defocused import draw_scene, image
 
@@ -58,6 +58,28 @@ def test_paraxial_otf_is_hopkins_integral():
             x = np.linspace(0, 1 - s, 20001)
             f = np.sqrt(np.maximum(1 - (x + s) ** 2, 0)) * np.cos(8 * np.pi * w20 * s * x)
             assert table[row, column] == pytest.approx(4 / np.pi * np.trapezoid(f, x), abs=3e-4)
+
+
+@pytest.mark.parametrize("cutoff", [0.3, 0.9])
+def test_rings_hold_what_square_pixels_fold_back(cutoff):
+    """Noise with the model's spectrum, drawn on finer pixels, added up by the camera's."""
+    fine, size = 4, 64
+    rng = np.random.default_rng(0)
+    frequency = np.hypot(np.fft.fftfreq(fine * size)[:, None], np.fft.fftfreq(fine * size)) * fine
+    frequency[0, 0] = 1e9
+    s = frequency / cutoff
+    transfer = np.clip(1 - FREQUENCIES, 0, 1)
+    amplitude = np.interp(s, FREQUENCIES, transfer, right=0) / s
+    ring = rings((size, size), cutoff)
+    seen = np.zeros(len(ring.count))
+    for _ in range(150):
+        light = np.fft.ifft2(np.fft.fft2(rng.normal(size=s.shape)) * amplitude).real
+        pixels = light.reshape(size, fine, size, fine).mean((1, 3))
+        seen += ring.mean(np.abs(np.fft.rfft2(pixels)) ** 2)
+    modelled = ring.gather @ transfer**2
+    inside = ring.frequency < 0.9
+    ratio = seen[inside] / modelled[inside]
+    np.testing.assert_allclose(ratio, np.median(ratio), rtol=0.12)
 
 
 def test_intervals_cover_and_far_images_are_never_called_near():
