@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -102,16 +103,21 @@ def choose_tile_px(sizes: tuple[int, int]) -> int:
     return max(options, key=covered)
 
 
-def bands(stack: FocalStack, region: Region, tile_px: int) -> Iterator[tuple[int, slice, int]]:
-    """Whole tile rows to read at once: (plane, rows, first tile row)."""
+def bands(stack: FocalStack, region: Region, tile_px: int) -> Iterator[tuple[slice, slice, int]]:
+    """Whole tile rows to read at once: (planes, rows, first tile row).
+
+    Several small planes come together; a large plane comes in bands.
+    """
     tile_rows = region.sizes[0] // tile_px
     row_bytes = tile_px * region.sizes[1] * stack.dtype.itemsize
     step = int(np.clip(BAND_BYTES // max(row_bytes, 1), 1, tile_rows))
-    for plane in range(stack.shape[0]):
+    together = max(1, BAND_BYTES // (row_bytes * tile_rows))
+    for plane in range(0, stack.shape[0], together):
+        planes = slice(plane, min(stack.shape[0], plane + together))
         for first in range(0, tile_rows, step):
             last = min(tile_rows, first + step)
             top = region.top
-            yield plane, slice(top + first * tile_px, top + last * tile_px), first
+            yield planes, slice(top + first * tile_px, top + last * tile_px), first
 
 
 def scan_tiles(
@@ -148,19 +154,20 @@ def scan_tiles(
     scores = {scale: np.zeros(grid) for scale in scales}
     mean, lowest, highest, clipped = (np.zeros(grid) for _ in range(4))
     columns = slice(region.left, region.left + tile_columns * tile_px)
-    for plane, rows, first in bands(stack, region, tile_px):
-        counts = stack.read_counts(plane, rows, columns)
-        blocks = counts.reshape(-1, tile_px, tile_columns, tile_px)
-        here = (plane, slice(first, first + len(blocks)))
-        mean[here] = blocks.mean(axis=(1, 3), dtype=np.float64)
+    for planes, rows, first in bands(stack, region, tile_px):
+        counts = stack.read_counts(planes, rows, columns)
+        blocks = counts.reshape(len(counts), -1, tile_px, tile_columns, tile_px)
+        here = (planes, slice(first, first + blocks.shape[1]))
+        mean[here] = blocks.mean(axis=(2, 4), dtype=np.float64)
         if not np.isfinite(mean[here]).all():
+            bad = planes.start + int(np.isfinite(mean[here]).all(axis=(1, 2)).argmin())
             raise InputError(
-                f"{stack.source}: plane {plane} holds NaN or infinite pixels; "
+                f"{stack.source}: plane {bad} holds NaN or infinite pixels; "
                 "replace them, or choose a region without them (--region)."
             )
-        lowest[here], highest[here] = blocks.min(axis=(1, 3)), blocks.max(axis=(1, 3))
+        lowest[here], highest[here] = blocks.min(axis=(2, 4)), blocks.max(axis=(2, 4))
         if stack.saturation_counts is not None and highest[here].max() >= stack.saturation_counts:
-            clipped[here] = (blocks >= stack.saturation_counts).mean(axis=(1, 3))
+            clipped[here] = (blocks >= stack.saturation_counts).mean(axis=(2, 4))
         for scale in scales:
             window = tile_px // scale.bin_px
             band = bin_pixels(counts, scale.bin_px)
@@ -172,13 +179,13 @@ def scan_tiles(
     return TileScan(scores, mean, lowest, highest, clipped, tile_px, region.top, region.left)
 
 
-def _cut_to_windows(blocks: NDArray[np.generic], bin_px: int) -> NDArray[np.generic]:
+def _cut_to_windows(blocks: NDArray[Any], bin_px: int) -> NDArray[Any]:
     """Bin each tile by itself where the binning does not divide the tile."""
-    side = blocks.shape[1] // bin_px * bin_px
-    tiles = np.moveaxis(blocks[:, :side, :, :side], 2, 1)
-    binned = np.moveaxis(bin_pixels(tiles, bin_px), 1, 2)
-    tile_rows, window, tile_columns, _ = binned.shape
-    return binned.reshape(tile_rows * window, tile_columns * window)
+    side = blocks.shape[2] // bin_px * bin_px
+    tiles = np.moveaxis(blocks[:, :, :side, :, :side], 3, 2)
+    binned = np.moveaxis(bin_pixels(tiles, bin_px), 2, 3)
+    planes, tile_rows, window, tile_columns, _ = binned.shape
+    return binned.reshape(planes, tile_rows * window, tile_columns * window)
 
 
 def _fits(scale: Scale, tile_px: int) -> bool:
