@@ -1,0 +1,1 @@
+"""Speed, as ratios from one run: ``python -m benchmarks`` from the repository root."""
