@@ -149,10 +149,13 @@ def _quality_of_sharpest(
     sizes = stack.shape[1:]
     if region is not None:
         sizes = (region[1] - region[0], region[3] - region[2])
-    if estimate.found or stack.setup is None or min(sizes) < LEAST_PX:
+    transparent = estimate.modality == "phase"
+    if estimate.found or transparent or stack.setup is None or min(sizes) < LEAST_PX:
         return None
     sharpest = int(np.argmax(estimate.curve.scores))
-    quality = focus_quality(stack.images[sharpest], stack.setup, region=region)
+    quality = focus_quality(
+        stack.read_counts(sharpest), stack.setup, region=region, modality=stack.modality
+    )
     return quality if isinstance(quality, FocusQuality) else None
 
 

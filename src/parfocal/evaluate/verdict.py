@@ -94,7 +94,8 @@ def _concern(estimate: FocusEstimate, depth_of_field_um: float | None) -> str:
 def _distance(quality: FocusQuality) -> str:
     """How far a plane is from focus, as an interval in words."""
     low, high = quality.interval_dof or (0.0, 0.0)
-    return f"{low:.1f} to {high:.1f} depths of field from focus"
+    text = f"{low:.1f} to {high:.1f} depths of field from focus"
+    return f"{text} ({'; '.join(quality.warnings)})" if quality.warnings else text
 
 
 def _of_one_plane(quality: FocusQuality) -> Judgement:
