@@ -102,7 +102,7 @@ def print_maps(*, quick: bool) -> None:
         for name, run in ONE_LINERS.items()
         if not (quick and name == "entropy")  # half a minute a plane
     }
-    slow = race(liners, 1 if quick else 3, share=1 / planes)
+    slow = race(liners, 1, share=1 / planes)
     torches = {name: partial(_by_torch, stack, name) for name in ONE_LINERS if name != "entropy"}
     other = race(torches, 1 if quick else 3)
     print(f"Focus maps, {planes} x 1024 x 1024 uint16, window {WINDOW_PX}, stride {STRIDE_PX}")
