@@ -12,6 +12,7 @@ from typing import Any
 from parfocal.core.errors import InputError, ParfocalError, ReadError
 from parfocal.core.stack import FocalStack
 from parfocal.io import ndtiff, ome_zarr
+from parfocal.io.faults import why
 from parfocal.io.manifest import FILE_NAME, read_manifest
 from parfocal.io.naming import Group, group_planes, natural_key, well_of
 from parfocal.io.options import OpenOptions
@@ -40,6 +41,9 @@ class StackSource:
         What a manifest says beyond the options (``focus_index``, ``caution``, ...).
     fault
         Why it cannot be opened, where that is known already.
+    beside
+        Single images in the same folder that belong to no stack and are left out; the first
+        source of a folder lists them.
     """
 
     name: str
@@ -48,6 +52,7 @@ class StackSource:
     well: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     fault: ParfocalError | None = None
+    beside: tuple[Path, ...] = ()
 
     def open(self) -> FocalStack:
         """Open the stack; only metadata is read.
@@ -62,18 +67,18 @@ class StackSource:
         return replace(open_one(self.paths, self.options), name=self.name)
 
 
-def find_stacks(inputs: Iterable[str | Path], **options: Any) -> list[StackSource]:
+def find_stacks(inputs: str | Path | Iterable[str | Path], **options: Any) -> list[StackSource]:
     """Find the stacks in files, folders (with all below them), globs and manifests.
 
     A multi-page TIFF, an OME-Zarr and an NDTiff folder are one stack each, or one per position;
     every well and field of a plate is one. Images with one plane in one folder are sorted into
     stacks by the number in their names that counts planes. A folder with ``stacks.toml`` holds the
-    stacks that it describes.
+    stacks that it describes. What is named twice, also through a link, is found once.
 
     Parameters
     ----------
     inputs
-        Paths and patterns.
+        Paths and patterns, or one of them.
     **options
         As in ``open_stack``; values in a manifest win over them.
 
@@ -87,17 +92,18 @@ def find_stacks(inputs: Iterable[str | Path], **options: Any) -> list[StackSourc
         If an option is impossible.
     """
     chosen = OpenOptions.of(**{key: value for key, value in options.items() if value is not None})
-    return _distinct([*_find(inputs, chosen)])
+    given = [inputs] if isinstance(inputs, (str, Path)) else inputs
+    return _distinct(_once(_find(given, chosen)))
 
 
 def _find(inputs: Iterable[str | Path], options: OpenOptions) -> Iterator[StackSource]:
     files: dict[Path, list[Path]] = {}  # planes that a shell's glob named one by one, by folder
     found: list[StackSource | Path] = []
-    for item in inputs:
-        paths = _expand(item)
-        if not paths:
-            found.append(_absent(item))
-        for path in paths:
+    for path in _expanded(inputs):
+        if isinstance(path, StackSource):
+            found.append(path)
+            continue
+        try:
             if path.is_file() and path.suffix != ".toml":
                 if path.parent not in files:
                     files[path.parent] = []
@@ -107,11 +113,24 @@ def _find(inputs: Iterable[str | Path], options: OpenOptions) -> Iterator[StackS
                 found += _manifest(path, options)
             else:
                 found += _folder(path, options, set())
+        except OSError as error:
+            found.append(_barred(path, error))
     for one in found:
         if isinstance(one, StackSource):
             yield one
         else:
             yield from _files(list(dict.fromkeys(files[one])), options, asked=True)
+
+
+def _expanded(inputs: Iterable[str | Path]) -> Iterator[Path | StackSource]:
+    """The paths that the inputs name; a source with a fault for each that names none."""
+    for item in inputs:
+        try:
+            paths = _expand(item)
+        except OSError as error:
+            yield _barred(Path(item), error)
+        else:
+            yield from paths or [_absent(item)]
 
 
 def _expand(item: str | Path) -> list[Path]:
@@ -133,6 +152,12 @@ def matching(pattern: Path) -> list[Path]:
 def _absent(item: str | Path) -> StackSource:
     what = "matches no file" if glob.has_magic(str(item)) else "there is no such file or folder"
     return StackSource(name=str(item), fault=ReadError(f"{item}: {what}; check the path."))
+
+
+def _barred(path: Path, error: OSError) -> StackSource:
+    """A file or folder that the system does not let us look at."""
+    fault = ReadError(f"{path}: cannot be looked at: {why(error)}; check its permissions.")
+    return StackSource(name=path.name or str(path), paths=(path,), fault=fault)
 
 
 def _manifest(path: Path, options: OpenOptions) -> list[StackSource]:
@@ -175,16 +200,33 @@ def _below(path: Path, options: OpenOptions, seen: set[Path]) -> list[StackSourc
     except OSError as error:
         fault = ReadError(f"{path}: cannot be listed: {error.strerror}; check its permissions.")
         return [StackSource(name=path.name, paths=(path,), fault=fault)]
-    visible = [entry for entry in entries if not entry.name.startswith(".")]
-    found = _files([entry for entry in visible if entry.is_file()], options, asked=False)
-    for folder in (entry for entry in visible if entry.is_dir()):
-        if is_store(folder):
-            found += _store(folder, options)
-        elif (folder / FILE_NAME).is_file():
-            found += _manifest(folder / FILE_NAME, options)
-        else:
-            found += _below(folder, options, seen)
+    found: list[StackSource] = []
+    files: list[Path] = []
+    folders: list[Path] = []
+    for entry in (entry for entry in entries if not entry.name.startswith(".")):
+        try:
+            if entry.is_dir():
+                folders.append(entry)
+            elif entry.is_file():
+                files.append(entry)
+        except OSError as error:
+            found.append(_barred(entry, error))
+    found = [*_files(files, options, asked=False), *found]
+    for folder in folders:
+        try:
+            found += _inner(folder, options, seen)
+        except OSError as error:
+            found.append(_barred(folder, error))
     return found
+
+
+def _inner(folder: Path, options: OpenOptions, seen: set[Path]) -> list[StackSource]:
+    """Stacks in a folder within another one, where an empty one is no fault."""
+    if is_store(folder):
+        return _store(folder, options)
+    if (folder / FILE_NAME).is_file():
+        return _manifest(folder / FILE_NAME, options)
+    return _below(folder, options, seen)
 
 
 def _store(path: Path, options: OpenOptions) -> list[StackSource]:
@@ -231,9 +273,11 @@ def _files(files: Sequence[Path], options: OpenOptions, *, asked: bool) -> list[
     rest = [content for content in single if content.path not in taken]
     alone = len(stacks) == 1 and not found
     found += [_planes(group, options, alone=alone) for group in stacks]
-    broken = [content for content in rest if content.fault is not None]
     found += [_one(content, options) for content in rest if asked or content.fault is not None]
-    if not asked and not found and len(rest) > len(broken):
+    left = () if asked else tuple(c.path for c in rest if c.fault is None)
+    if left and found:
+        found[0] = replace(found[0], beside=left)
+    elif left:
         found.append(_unrelated(rest))
     return found
 
@@ -283,6 +327,20 @@ def _unrelated(rest: Sequence[Content]) -> StackSource:
         "count no planes; number the planes of a stack (z01, z02, ...) or name one image."
     )
     return StackSource(name=folder.resolve().name, paths=(folder,), fault=fault)
+
+
+def _once(sources: Iterable[StackSource]) -> list[StackSource]:
+    """Each stack once, though several inputs lead to it; what was asked for is not beside it."""
+    kept: dict[tuple[object, ...], StackSource] = {}
+    for source in sources:
+        paths = tuple(path.resolve() for path in source.paths)
+        known = repr(sorted(source.extra.items()))  # entries of a manifest may share their planes
+        kept.setdefault((paths or source.name, source.options, known), source)
+    taken = {path.resolve() for source in kept.values() for path in source.paths}
+    return [
+        replace(source, beside=tuple(p for p in source.beside if p.resolve() not in taken))
+        for source in kept.values()
+    ]
 
 
 def _distinct(sources: Sequence[StackSource]) -> list[StackSource]:

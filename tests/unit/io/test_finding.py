@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
@@ -181,3 +183,64 @@ def test_links_that_lead_back_up_end(tmp_path):
     stacks.write_planes(tmp_path / "a", IMAGES, "png")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     assert len(find_stacks([tmp_path])) == 1
+
+
+def test_one_path_by_itself_is_an_input(tmp_path):
+    path = stacks.write_ome_tiff(tmp_path / "x.ome.tif", IMAGES, **UM)
+    for given in (path, str(path), [path], (p for p in [path])):
+        (source,) = find_stacks(given)
+        assert source.paths == (path,)
+
+
+@pytest.mark.parametrize("way", ["is_dir", "is_file", "iterdir"])
+def test_entries_that_may_not_be_looked_at_cost_nothing_else(tmp_path, monkeypatch, way):
+    stacks.write_ome_tiff(tmp_path / "good.ome.tif", IMAGES, **UM)
+    (tmp_path / "shut").mkdir()
+    whole = getattr(Path, way)
+
+    def refuse(path):
+        if "shut" in path.parts:
+            raise PermissionError(13, "Permission denied")
+        return whole(path)
+
+    monkeypatch.setattr(Path, way, refuse)
+    for given in ([tmp_path], [tmp_path / "shut", tmp_path / "good.ome.tif"]):
+        found = {source.name: source for source in find_stacks(given)}
+        assert found["good"].open().shape == IMAGES.shape
+        with pytest.raises(ReadError, match=r"shut.*: Permission denied; check its permissions\.$"):
+            found["shut"].open()
+
+
+def test_inputs_that_may_not_be_looked_at_say_so(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    (source,) = find_stacks([tmp_path / "x.tif"])
+    with pytest.raises(ReadError, match=r"x\.tif: cannot be looked at: Permission denied"):
+        source.open()
+
+
+def test_single_images_beside_stacks_are_listed(tmp_path):
+    stacks.write_ome_tiff(tmp_path / "x.ome.tif", IMAGES, **UM)
+    (overview,) = stacks.write_planes(tmp_path, IMAGES[:1], "tif", name="overview")
+    (source,) = find_stacks(tmp_path)
+    assert source.beside == (overview,)
+    assert [s.beside for s in find_stacks([tmp_path, overview])] == [(), ()]
+
+
+def test_a_stack_named_twice_is_found_once(tmp_path):
+    (tmp_path / "a").mkdir()
+    stacks.write_ome_tiff(tmp_path / "a" / "x.ome.tif", IMAGES, **UM)
+    stacks.write_planes(tmp_path / "a" / "B03", IMAGES, "png")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    given = [tmp_path / "a", tmp_path / "a" / "x.ome.tif", tmp_path / "b"]
+    assert [source.name for source in find_stacks(given)] == ["x", "B03"]
+
+
+def test_positions_and_channels_of_one_file_are_not_one_stack(tmp_path):
+    path = stacks.write_ome_tiff(tmp_path / "x.ome.tif", IMAGES, **UM)
+    text = "[{0}]\nplanes = '{1}'\nchannel = {2}\n"
+    entries = [text.format(name, path.name, number) for number, name in enumerate(("p", "q"))]
+    (tmp_path / "stacks.toml").write_text("\n".join(entries))
+    assert [source.name for source in find_stacks(tmp_path)] == ["p", "q"]
