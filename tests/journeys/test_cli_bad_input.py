@@ -141,3 +141,23 @@ def test_debug_shows_where_an_input_failed(tmp_path, parfocal):
     status, _, err = parfocal("score", tmp_path / "bad.tif", "--debug")
     assert status == 1
     assert "Traceback" in err
+
+
+@pytest.mark.parametrize("given", [[""], ["good.ome.tif", ""]])
+def test_an_empty_input_is_a_wrong_call(parfocal, given):
+    status, out, err = parfocal("score", *given)
+    assert (status, out) == (2, "")
+    assert err.startswith("parfocal: an INPUT is empty; give files")
+
+
+def test_control_characters_of_a_missing_input_are_shown_as_marks(parfocal):
+    status, _, err = parfocal("score", "no\x1b]0;x\x07.tif")
+    assert status == 2
+    assert not {"\x1b", "\x07"} & set(err)
+
+
+def test_control_characters_of_a_broken_file_are_shown_as_marks(parfocal, tmp_path):
+    (tmp_path / "bad\x1b[2J.tif").touch()
+    status, _, err = parfocal("score", tmp_path)
+    assert status == 1
+    assert "bad\N{REPLACEMENT CHARACTER}[2J.tif: the file is empty" in err

@@ -228,3 +228,30 @@ def test_command_runs_as_a_process(write):
     )
     assert json.loads(done.stdout)["results"][0]["status"] == "found"
     assert done.stderr == ""
+
+
+def test_a_single_image_beside_stacks_is_named_on_stderr(parfocal, write, tmp_path):
+    write("a.ome.tif")
+    tifffile.imwrite(tmp_path / "overview.tif", np.zeros((40, 50), np.uint8))
+    status, out, err = parfocal("score", tmp_path)
+    assert (status, "overview" in out) == (0, False)
+    assert err == (
+        f"parfocal: {tmp_path}: ignored 1 single image beside the stacks: overview.tif; "
+        "name it directly to score it.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        (["--na", "0.5"], "--na given without --wavelength-nm"),
+        (["--wavelength-nm", "520"], "--wavelength-nm given without --na"),
+        (["--na", "0.5", "--wavelength-nm", "520"], None),
+        ([], None),
+    ],
+)
+def test_incomplete_optics_are_said_once_a_call(parfocal, write, given, missing):
+    paths = [write(name) for name in ("a.ome.tif", "b.ome.tif")]
+    status, _, err = parfocal("score", *paths, *given)
+    said = f"parfocal: optics incomplete: {missing}; no answer in depths of field\n"
+    assert (status, err) == (0, said if missing else "")

@@ -15,6 +15,7 @@ from typer.main import get_command
 from parfocal import __version__
 from parfocal.cli import demo, doctor, score
 from parfocal.cli.exits import CALL_IS_WRONG, DONE, INTERRUPTED, SOME_FAILED, CallError
+from parfocal.cli.printable import printable
 from parfocal.core.errors import ParfocalError
 
 # Its base holds every wrong use of options, in typer with its own copy of click and without.
@@ -53,7 +54,7 @@ def _parfocal(
 
 
 def _complain(text: str) -> None:
-    sys.stderr.write(f"parfocal: {' '.join(text.split())}\n")
+    sys.stderr.write(f"parfocal: {printable(' '.join(text.split()))}\n")
 
 
 def _unexpected(

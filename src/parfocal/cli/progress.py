@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from parfocal.cli.printable import printable
+
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -32,7 +34,7 @@ def progress(total: int, what: str) -> Iterator[Callable[[str], None]]:
 
         def begin(name: str) -> None:
             nonlocal begun
-            bar.update(task, completed=begun, description=name[-40:])
+            bar.update(task, completed=begun, description=printable(name[-40:]))
             begun += 1
 
         yield begin
@@ -47,7 +49,7 @@ def _plain_lines(total: int, what: str) -> Callable[[str], None]:
         begun += 1
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            sys.stderr.write(f"{what}: {begun} of {total}, {name}\n")
+            sys.stderr.write(f"{what}: {begun} of {total}, {printable(name)}\n")
             sys.stderr.flush()
 
     return begin

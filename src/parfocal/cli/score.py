@@ -152,6 +152,8 @@ def score(
         return print_measures()
     if not inputs:
         raise CallError("no input: give files, folders or globs. See: parfocal score --help")
+    if "" in inputs:
+        raise CallError("an INPUT is empty; give files, folders or globs (. is this folder).")
     from parfocal.cli.request import ScoreRequest, check_optics, choose_form, parse_region
 
     check_optics(na, immersion_index)

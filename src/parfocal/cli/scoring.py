@@ -13,6 +13,7 @@ import typer
 
 from parfocal.cli.exits import DONE, SOME_FAILED, CallError
 from parfocal.cli.outputs import check_apart, check_output, write_text, write_whole
+from parfocal.cli.printable import printable
 from parfocal.cli.progress import progress
 from parfocal.cli.request import ScoreRequest
 from parfocal.cli.tables import csv_text, json_text, print_table, tally
@@ -25,6 +26,7 @@ from parfocal.evaluate.fields import FieldRecord, record_of
 from parfocal.evaluate.report import Report, ReportHeader
 from parfocal.io.channels import write_channels
 from parfocal.io.finding import StackSource, find_stacks
+from parfocal.io.metadata import OPTICS_INCOMPLETE
 from parfocal.measures.catalog import find_measure
 from parfocal.score.depth import depth_map
 from parfocal.score.fusion import fuse
@@ -57,7 +59,32 @@ class Outcome:
         self.failed.append((source, why))
         if debug:
             traceback.print_exception(error)
-        sys.stderr.write(f"parfocal: {source}: {why}\n")
+        _say(f"{source}: {why}")
+
+
+def _say(text: str) -> None:
+    """Say one line on stderr, where no output for programs goes."""
+    sys.stderr.write(f"parfocal: {printable(text)}\n")
+
+
+def _say_left_out(sources: list[StackSource]) -> None:
+    """Name the single images that are left out because they lie beside stacks."""
+    for source in sources:
+        if source.beside:
+            names = ", ".join(path.name for path in source.beside[:3])
+            names += ", ..." if len(source.beside) > 3 else ""
+            count = f"{len(source.beside)} single image{'s' if len(source.beside) > 1 else ''}"
+            _say(
+                f"{source.beside[0].parent}: ignored {count} beside the stacks: {names}; "
+                "name it directly to score it."
+            )
+
+
+def _say_incomplete_optics(records: list[FieldRecord]) -> None:
+    """Say once what is missing where some of the optics were given and no setup came of it."""
+    notes = [note for record in records for note in record.notes]
+    for note in [note for note in notes if note.startswith(OPTICS_INCOMPLETE)][:1]:
+        _say(note)
 
 
 def _check_call(request: ScoreRequest) -> None:
@@ -186,7 +213,7 @@ def score_one(
     heights = estimate.modality != "phase"
     depth = depth_map(shown, device=request.device) if (depth_path or drawn) and heights else None
     if depth_path and not heights:
-        sys.stderr.write(f"parfocal: {stack.name}: a phase object; no depth map was written.\n")
+        _say(f"{stack.name}: a phase object; no depth map was written.")
     fused = fuse(shown, device=request.device) if fuse_path or drawn else None
     if depth_path is not None and depth is not None:
         _save_depth(depth_path, depth, stack)
@@ -270,7 +297,7 @@ def _hand_over(request: ScoreRequest, outcome: Outcome, report: Report | None) -
         print_table(outcome.records, console)
     for place in (request.output, request.report, request.depth_map, request.fuse):
         if place is not None and place.exists():
-            typer.echo(f"wrote {place}")
+            typer.echo(printable(f"wrote {place}"))
 
 
 def _find(request: ScoreRequest) -> list[StackSource]:
@@ -298,6 +325,8 @@ def run_score(request: ScoreRequest) -> int:
     }
     _check_outputs(request, maps, [path for source in sources for path in source.paths])
     report = Report(total=len(sources)) if request.report is not None else None
+    _say_left_out(sources)
     outcome = _score_all(sources, request, report, maps)
+    _say_incomplete_optics(outcome.records)
     _hand_over(request, outcome, report)
     return SOME_FAILED if outcome.failed else DONE

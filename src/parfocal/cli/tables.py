@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parfocal import __version__
+from parfocal.cli.printable import printable
 from parfocal.evaluate.fields import FieldRecord
 from parfocal.evaluate.verdict import Verdict
 from parfocal.evaluate.wording import interval_text, note_text, position_text
@@ -60,7 +61,7 @@ def _cell(record: FieldRecord, kind: str, *, mixed: bool) -> Text:
         "note": (note_text(record), "dim" if found else ""),
     }
     text, style = cells[kind]
-    return Text(text, style=style)
+    return Text(printable(text), style=style)
 
 
 def show_table(
@@ -116,7 +117,7 @@ def print_table(records: Sequence[FieldRecord], console: Console) -> None:
     if "note" not in dict(columns):
         for record in records:
             if note := note_text(record):
-                console.print(Text(f"{record.name}: {note}"))
+                console.print(Text(printable(f"{record.name}: {note}")))
     console.print(Text(tally(records)), soft_wrap=True)
 
 
@@ -139,7 +140,8 @@ def csv_text(records: Sequence[FieldRecord]) -> str:
             low, high = values[f"interval_{unit}"] or (None, None)
             values[f"interval_low_{unit}"], values[f"interval_high_{unit}"] = low, high
         values["warnings"] = "; ".join(record.estimate.warnings)
-        writer.writerow(values)
+        shown = {k: printable(v) if isinstance(v, str) else v for k, v in values.items()}
+        writer.writerow(shown)
     return sheet.getvalue()
 
 

@@ -130,7 +130,9 @@ def _expanded(inputs: Iterable[str | Path]) -> Iterator[Path | StackSource]:
         except OSError as error:
             yield _barred(Path(item), error)
         else:
-            yield from paths or [_absent(item)]
+            yield from paths
+            if not paths:
+                yield _absent(item)
 
 
 def _expand(item: str | Path) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ _NO_UNIT = {"", "pixel", "pixels", "px", "reference frame", "none", "null"}
 
 LEAST_PIXEL_UM, MOST_PIXEL_UM = 1e-3, 1e3
 AGREE = 0.10  # steps that differ by more contradict each other
+OPTICS_INCOMPLETE = "optics incomplete"  # how the note that says so begins
 SQUARE = 0.01  # pixels whose sides differ by more are not square
 
 
@@ -299,6 +300,7 @@ def _settle_setup(
         name: given[name] if given[name] is not None else getattr(facts, name) for name in names
     }
     if values["na"] is None or values["wavelength_nm"] is None or pixel_um is None:
+        _note_incomplete(given, {**values, "pixel_um": pixel_um}, notes)
         return None
     known = {name: value for name, value in values.items() if value is not None}
     try:
@@ -308,3 +310,20 @@ def _settle_setup(
             raise MetadataError(f"{facts.source}: {error}") from error
         notes.append(f"the optics in the file are not used: {error}")
         return None
+
+
+def _note_incomplete(
+    given: Mapping[str, float | None], values: Mapping[str, float | None], notes: list[str]
+) -> None:
+    """Say what is missing where the user gave some of the optics and they come to nothing."""
+    said = [_flag(name) for name, value in given.items() if value is not None]
+    missing = [_flag(n) for n in ("na", "wavelength_nm", "pixel_um") if values[n] is None]
+    if said:
+        notes.append(
+            f"{OPTICS_INCOMPLETE}: {', '.join(said)} given without {', '.join(missing)}; "
+            "no answer in depths of field"
+        )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

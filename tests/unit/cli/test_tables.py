@@ -104,3 +104,12 @@ def test_tally_counts_verdicts():
     assert tally([_record()]) == "1 field: 1 keep."
     warned = _record(warnings=("look",))
     assert tally([_record(), warned]) == "2 fields: 1 keep, 1 check."
+
+
+def test_control_characters_of_names_reach_no_terminal():
+    records = [_record("a\x1b[31mb\x9bc"), _record("d\udcffe")]
+    shown = [_printed(records, force_terminal=False), csv_text(records), json_text(records, [])]
+    shown.append(_printed(records, force_terminal=True, width=60, color_system=None))
+    for text in shown:
+        assert not {"\x1b", "\x9b", "\udcff"} & set(text)
+        text.encode()
