@@ -78,7 +78,8 @@ class FileFacts:
     """What a reader found: lazy planes, and what the file says of them.
 
     ``positions`` are the planes' own z in ``positions_unit`` (NaN where one is missing); ``step``
-    is the nominal distance. ``contradiction`` is a fault in z that only the user can settle.
+    is the nominal distance and ``first`` the z of plane 0, used with it. ``contradiction`` is a
+    fault in z that only the user can settle.
     """
 
     source: str
@@ -87,6 +88,7 @@ class FileFacts:
     positions: NDArray[np.float64] | None = None
     positions_unit: str = "um"
     step: Length | None = None
+    first: Length | None = None
     pixel_y: Length | None = None
     pixel_x: Length | None = None
     na: float | None = None
@@ -172,8 +174,15 @@ def _one_z(facts: FileFacts) -> NDArray[np.float64]:
     z = facts.positions
     factor = _UM.get(facts.positions_unit.strip().casefold(), 1.0)
     if z is None or not bool(np.all(np.isfinite(z))):
-        return np.zeros(1)
+        return np.full(1, _first_um(facts))
     return np.asarray(z * factor, dtype=np.float64)
+
+
+def _first_um(facts: FileFacts) -> float:
+    """Where a ramp of planes begins: z of plane 0 in um, or 0 where it has no unit or is none."""
+    if facts.first is None or not math.isfinite(facts.first.value):
+        return 0.0
+    return facts.first.value * _UM.get(facts.first.unit.strip().casefold(), 0.0)
 
 
 def _z_from_file(
@@ -188,7 +197,7 @@ def _z_from_file(
     if positions is None:
         if said is not None and step is not None and not _agree(abs(said), step):
             notes.append(f"z step {said:g} um as given; the file says {step:g} um")
-        return None if nominal is None else _ramp(count, nominal)
+        return None if nominal is None else _first_um(facts) + _ramp(count, nominal)
     check_z(positions, facts.source)
     exact = float(np.median(np.abs(np.diff(positions))))
     if nominal is not None and not _agree(abs(nominal), exact):

@@ -247,7 +247,7 @@ def _image_facts(
     time = choose("time", options.time, times, source=source)
     lead = tuple({"c": channel, "t": time}[letter] for letter in letters.rstrip("zyx"))
     images = ZarrImages(array, lead, "z" in letters, source)
-    lengths, notes = _lengths(multiscale, dataset, axes)
+    lengths, first, notes = _lengths(multiscale, dataset, axes)
     own = values.get("parfocal") or {}
     z = np.asarray(own["z_um"], dtype=float) if "z_um" in own else None
     facts = FileFacts(
@@ -256,6 +256,7 @@ def _image_facts(
         images=_lazy(images),
         positions=z if z is not None and len(z) == images.shape[0] else None,
         step=lengths.get("z"),
+        first=first,
         pixel_y=lengths.get("y"),
         pixel_x=lengths.get("x"),
         channel=labels[channel] if len(labels) > 1 or not labels[0].isdecimal() else None,
@@ -275,29 +276,36 @@ def _channel_labels(values: Mapping[str, Any], count: int) -> list[str]:
 
 def _lengths(
     multiscale: Mapping[str, Any], dataset: Mapping[str, Any], axes: Sequence[Mapping[str, str]]
-) -> tuple[dict[str, Length], list[str]]:
-    """Distance between samples along z, y and x with its unit, and notes."""
-    factors = np.ones(len(axes))
+) -> tuple[dict[str, Length], Length | None, list[str]]:
+    """Distance between samples along z, y and x with its unit, z of plane 0, and notes."""
+    factors, origin = np.ones(len(axes)), np.zeros(len(axes))
     given = False
     for level in (dataset, multiscale):
         for step in level.get("coordinateTransformations") or []:
             if step.get("type") == "scale":
-                factors = factors * np.asarray(step["scale"], dtype=float)
+                scale = np.asarray(step["scale"], dtype=float)
+                factors, origin = factors * scale, origin * scale
                 given = True
+            elif step.get("type") == "translation":  # in the unit that the axis has by now
+                origin = origin + np.asarray(step["translation"], dtype=float)
     if not given:
-        return {}, []
+        return {}, None, []
     spatial = {
         a["name"].casefold()[:1]: (f, a.get("unit")) for a, f in zip(axes, factors, strict=True)
     }
     spatial = {name: spatial[name] for name in "zyx" if name in spatial}
+    corner = {a["name"].casefold()[:1]: float(o) for a, o in zip(axes, origin, strict=True)}
     if all(unit is None for _, unit in spatial.values()):
         if all(math.isclose(factor, 1.0) for factor, _ in spatial.values()):
-            return {}, []  # a placeholder, not a measured scale
+            return {}, None, []  # a placeholder, not a measured scale
         return (
             {name: Length(float(factor)) for name, (factor, _) in spatial.items()},
+            Length(corner.get("z", 0.0)),
             ["the axes have no unit and are taken as um"],
         )
-    return {n: Length(float(f), unit or "") for n, (f, unit) in spatial.items()}, []
+    lengths = {n: Length(float(f), unit or "") for n, (f, unit) in spatial.items()}
+    first = Length(corner["z"], lengths["z"].unit) if "z" in lengths else None
+    return lengths, first, []
 
 
 def _described(path: Path, field: Field) -> OmeImage | None:

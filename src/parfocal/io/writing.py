@@ -231,9 +231,18 @@ def _write_zarr(content: Content, path: Path) -> None:
     shape = tuple(int(size) for size in content.images.shape)
     scales = (content.step_um or 1.0, content.pixel_um or 1.0, content.pixel_um or 1.0)
     known = (content.step_um, content.pixel_um, content.pixel_um)
+    first = 0.0 if content.z_um is None else float(content.z_um[0])
+    starts = (first or None, None, None)
     dims = [
-        DimSpec(name=n, size=size, scale=scale, unit="micrometer" if there else None, type="space")
-        for n, size, scale, there in zip("zyx", shape, scales, known, strict=True)
+        DimSpec(
+            name=name,
+            size=size,
+            scale=scale,
+            unit="micrometer" if there or start else None,
+            type="space",
+            translation=start,
+        )
+        for name, size, scale, there, start in zip("zyx", shape, scales, known, starts, strict=True)
     ]
     image = v05.Image(multiscales=[v05.Multiscale.from_dims(dims, name="stack")])
     _, arrays = prepare_image(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
@@ -10,6 +12,7 @@ from PIL import Image
 
 import parfocal as pf
 from parfocal.io.blocks import luminance
+from parfocal.io.writing import write_stack
 from tests.fabricate import stacks
 
 IMAGES = stacks.bead_stack((4, 12, 10))
@@ -248,3 +251,51 @@ def test_dask_slices_of_any_kind_match_numpy(tmp_path):
         np.s_[1:1], np.s_[:, 4, 5],
     ):  # fmt: skip
         np.testing.assert_array_equal(np.asarray(images[pick]), IMAGES[pick])
+
+
+def _write_zarr_at(path, *, version, unit, own, levels=()):
+    """A 3-plane store whose dataset is scaled and moved, then its multiscale."""
+    steps = [{"type": "scale", "scale": [300, 100, 100]}, *own]
+    axes = [{"name": n, "type": "space", "unit": unit} for n in "zyx"]
+    multiscale = {
+        "version": version, "axes": axes, "coordinateTransformations": list(levels),
+        "datasets": [{"path": "0", "coordinateTransformations": steps}],
+    }  # fmt: skip
+    group = zarr.open_group(path, mode="w", zarr_format=2 if version == "0.4" else 3)
+    group.create_array("0", shape=(3, 12, 10), chunks=(1, 12, 10), dtype="uint16")[:] = IMAGES[:3]
+    whole = {"multiscales": [multiscale]}
+    group.attrs.update(whole if version == "0.4" else {"ome": {"version": "0.5", **whole}})
+    return path
+
+
+def _move(z):
+    return {"type": "translation", "translation": [z, 50, 50]}  # half a pixel in y and x
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_zarr_z_begins_at_its_translation(tmp_path, version):
+    def z_um(unit="nanometer", own=(), levels=(), **options):
+        path = tmp_path / "a.zarr"
+        _write_zarr_at(path, version=version, unit=unit, own=own, levels=levels)
+        stack = pf.open_stack(path, **options)
+        np.testing.assert_array_equal(stack.read_counts(), IMAGES[:3])
+        return pytest.approx(stack.z_um.tolist())
+
+    assert z_um() == [0.0, 0.3, 0.6]
+    assert z_um(own=[_move(-1200)]) == [-1.2, -0.9, -0.6]
+    assert z_um("micrometer", [_move(7)], pixel_um=0.1) == [7.0, 307.0, 607.0]
+    whole = [{"type": "scale", "scale": [2, 1, 1]}, _move(100)]
+    assert z_um(own=[_move(1000)], levels=whole) == [2.1, 2.7, 3.3]
+    assert z_um(own=[_move(1000)], z_step_um=0.5) == [0.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("z_um", [[12.0, 12.5, 13.0], [-4.0, -2.0, 0.0], [3.5], [0.0, 0.25, 0.5]])
+def test_written_zarr_says_where_z_begins_in_standard_metadata(tmp_path, z_um):
+    path = write_stack(IMAGES[: len(z_um)], tmp_path / "a.ome.zarr", z_um=z_um, pixel_um=0.1)
+    assert pf.open_stack(path).z_um.tolist() == z_um
+    document = path / "zarr.json"
+    values = json.loads(document.read_text())
+    del values["attributes"]["parfocal"]
+    document.write_text(json.dumps(values))
+    stack = pf.open_stack(path)
+    assert (stack.z_um.tolist(), stack.pixel_um) == (z_um, 0.1)
