@@ -9,12 +9,18 @@ A stage that stands at defocus +3 must move by -3 to be in focus.
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from parfocal.core.errors import MetadataError
 
+# Values that the command line can give too, as --na and so on.
+_FLAGS = frozenset(
+    ("na", "wavelength_nm", "pixel_um", "immersion_index", "sample_index", "z_step_um", "channel",
+     "time", "position")
+)  # fmt: skip
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -27,6 +33,26 @@ def defocus_um(z_um: float, focus_um: float) -> float:
     3.0
     """
     return z_um - focus_um
+
+
+def plain_fault(fault: Mapping[str, Any]) -> str:
+    """What pydantic found wrong with one value, its name first and its flag last.
+
+    Examples
+    --------
+    >>> plain_fault({"loc": ("pixel_um",), "msg": "Input should be greater than 0", "input": -1})
+    'pixel_um is -1: input should be greater than 0 (--pixel-um)'
+    """
+    text = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
+    if not fault["loc"]:  # of all values together: the text names them
+        return text
+    name = str(fault["loc"][0])
+    flag = f" (--{name.replace('_', '-')})" if name in _FLAGS else ""
+    if fault.get("type") == "missing":
+        return f"{name} is missing{flag}"
+    if fault.get("type") == "extra_forbidden":
+        return f"{name} is no known name here"
+    return f"{name} is {fault['input']!r}: {text[0].lower()}{text[1:]}{flag}"
 
 
 class OpticalSetup(BaseModel):
@@ -90,11 +116,9 @@ class OpticalSetup(BaseModel):
         """Build a setup from named values; an impossible one raises a one-line MetadataError."""
         try:
             return cls.model_validate(values)
-        except ValueError as error:
-            lines = [line.strip() for line in str(error).splitlines()[1:]]
-            lines = [line.split(" [type=")[0] for line in lines if "https://" not in line]
-            text = "; ".join(line.removeprefix("Value error, ") for line in lines)
-            raise MetadataError(f"These optics cannot be: {text}") from error
+        except ValidationError as error:
+            text = "; ".join(plain_fault(fault) for fault in error.errors())
+            raise MetadataError(f"These optics cannot be: {text}.") from error
 
     @property
     def wavelength_um(self) -> float:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from parfocal.core.errors import MetadataError, ShapeError
@@ -60,7 +60,8 @@ class FocalStack:
     Raises
     ------
     ShapeError
-        If the images have no three axes, or none of one, or z does not match them.
+        If the images have no three axes, or none of one, or are no real numbers, or z does not
+        match them.
     MetadataError
         If z repeats, turns back or is not finite.
     """
@@ -84,6 +85,11 @@ class FocalStack:
                 f"{self.source}: a focal stack has axes (z, y, x), none of them empty, "
                 f"but this one has shape {shape}."
             )
+        if getattr(self.images.dtype, "kind", "f") not in "biuf":  # torch's types have no kind
+            raise ShapeError(
+                f"{self.source}: images must be real numbers, but came as {self.images.dtype}; "
+                "convert complex or object arrays first."
+            )
         z_um = np.asarray(self.z_um, dtype=np.float64)
         object.__setattr__(self, "z_um", z_um)
         if z_um.shape != (shape[0],):
@@ -97,7 +103,7 @@ class FocalStack:
     @classmethod
     def of(
         cls,
-        images: LazyImages,
+        images: LazyImages | ArrayLike | None,
         *,
         z_um: Float[np.ndarray, " z"] | None = None,
         z_step_um: float | None = None,
@@ -114,19 +120,18 @@ class FocalStack:
         >>> FocalStack.of(np.zeros((3, 8, 8)), z_step_um=0.5).z_um
         array([0. , 0.5, 1. ])
         """
-        if isinstance(images, Tensor):
-            images = images.detach().cpu().numpy()
-        planes = int(images.shape[0]) if len(images.shape) else 0
+        lazy = _lazy(images)
+        planes = int(lazy.shape[0]) if len(lazy.shape) else 0
         numbers = np.arange(planes, dtype=np.float64)
         if z_um is None:
             z_um = numbers * (1.0 if z_step_um is None else z_step_um)
             known = z_step_um is not None
         else:
             known = True
-        kind = np.dtype(getattr(images, "dtype", np.float64)).kind
-        limit = float(np.iinfo(images.dtype).max) if kind in "iu" else None
+        kind = np.dtype(lazy.dtype).kind
+        limit = float(np.iinfo(lazy.dtype).max) if kind in "iu" else None
         return cls(
-            images=images,
+            images=lazy,
             z_um=np.asarray(z_um, dtype=np.float64),
             pixel_um=pixel_um if pixel_um is not None or setup is None else setup.pixel_um,
             setup=setup,
@@ -169,6 +174,22 @@ class FocalStack:
         size_y = self.shape[1]
         for start in range(0, size_y, height_px):
             yield slice(start, min(size_y, start + height_px + overlap_px))
+
+
+def _lazy(images: Any) -> LazyImages:
+    """Lazy images as they are; tensors and lists as an array."""
+    if images is None:
+        raise ShapeError("There are no images (None); give an array with axes (z, y, x).")
+    if isinstance(images, Tensor):
+        return images.detach().cpu().numpy()
+    if isinstance(images, LazyImages):
+        return images
+    try:
+        return np.asarray(images)
+    except ValueError as error:
+        raise ShapeError(
+            "The images differ in shape and make up no array (z, y, x); cut them to one size."
+        ) from error
 
 
 def check_z(z_um: NDArray[np.float64], source: str) -> None:

@@ -47,6 +47,8 @@ def why(error: BaseException, *, most: int = 160) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         text = error.strerror
+    if isinstance(error, struct.error):  # which speaks of the size of a buffer
+        text = "the file is cut off"
     if isinstance(error, KeyError):
         text = f"{text} is missing"
     return text if len(text) <= most else text[: most - 3] + "..."

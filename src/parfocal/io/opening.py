@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from parfocal.core.errors import InputError, ReadError
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
+from parfocal.io.faults import why
 from parfocal.io.finding import find_stacks, matching
 from parfocal.io.options import OpenOptions, Pick
 from parfocal.io.reading import is_store, open_one
@@ -100,7 +101,23 @@ def open_stack(  # noqa: PLR0913 - one keyword per thing a file may not say
         level=level,
     )
     if not isinstance(path, (str, Path)):
-        return open_one([Path(one).expanduser() for one in path], options)
+        return open_one(_paths(path), options)
+    try:
+        return _open_path(path, options)
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be read: {why(error)}; check its permissions.") from error
+
+
+def _paths(given: Sequence[str | Path] | None) -> list[Path]:
+    """The planes that were named one by one."""
+    if not isinstance(given, Iterable) or not all(isinstance(one, (str, Path)) for one in given):
+        raise InputError(
+            f"{given!r} is no path; give a file, a store, a folder, or a list of files."
+        )
+    return [Path(one).expanduser() for one in given]
+
+
+def _open_path(path: str | Path, options: OpenOptions) -> FocalStack:
     whole = Path(path).expanduser()
     if whole.is_file() and whole.suffix != ".toml":
         return open_one([whole], options)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from parfocal.core.errors import InputError
-from parfocal.core.setup import OpticalSetup
+from parfocal.core.setup import OpticalSetup, plain_fault
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Pick = int | str
@@ -71,7 +71,7 @@ class OpenOptions(BaseModel):
             return cls.model_validate(values)
         except ValueError as error:
             problems: list[Any] = getattr(error, "errors", list)()
-            texts = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems]
+            texts = [plain_fault(problem) for problem in problems]
             raise InputError(f"These options cannot be: {'; '.join(texts) or error}.") from error
 
     def but(self, **values: object) -> OpenOptions:

@@ -129,7 +129,10 @@ def _pick_series(tif: Any, images: Sequence[OmeImage], options: OpenOptions, sou
     key = level.keyframe
     lead = len(level.shape) - len(key.shape)
     if lead < 0 or tuple(level.shape[lead:]) != tuple(key.shape):
-        raise ReadError(f"{source}: its planes are stored in pieces; export it one page a plane.")
+        raise ReadError(
+            f"{source}: its images have shape {tuple(level.shape)}, which does not end in that of "
+            f"its pages, {tuple(key.shape)}; export it one page a plane, each wider than 1 px."
+        )
     start = level.dataoffset if int(key.planarconfig) == 1 else None
     return Layout(level.axes[:lead], tuple(level.shape[:lead]), level, key, start)
 

@@ -48,3 +48,22 @@ def test_a_setup_cannot_be_changed():
     setup = OpticalSetup(na=0.5, wavelength_nm=500, pixel_um=0.2)
     with pytest.raises(ValidationError):
         setup.na = 0.9
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (
+            {"wavelength_nm": 0.5},
+            "wavelength_nm is 0.5: input should be greater than or equal to 100 (--wavelength-nm).",
+        ),
+        ({"zoom": 3}, "zoom is no known name here."),
+        ({"magnification": -1}, "magnification is -1: input should be greater than 0."),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_came_and_its_flag(wrong, text):
+    with pytest.raises(MetadataError) as caught:
+        OpticalSetup.of(**{"na": 0.5, "wavelength_nm": 520, "pixel_um": 0.2} | wrong)
+    assert str(caught.value) == f"These optics cannot be: {text}"
+    with pytest.raises(MetadataError, match=r"cannot be: pixel_um is missing \(--pixel-um\)\."):
+        OpticalSetup.of(na=0.5, wavelength_nm=520)

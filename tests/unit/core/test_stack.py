@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import dask.array
 import numpy as np
 import pytest
@@ -87,3 +89,20 @@ def test_images_by_keyword_reach_a_kernel():
     from parfocal.measures import variance
 
     assert variance(images=IMAGES[0]) == pytest.approx(IMAGES[0].var())
+
+
+@pytest.mark.parametrize("kind", ["complex64", "U3", "object", "datetime64[s]"])
+@pytest.mark.parametrize("wrap", [np.asarray, partial(dask.array.from_array, chunks=(1, 4, 5))])
+def test_images_that_are_no_real_numbers_are_refused_at_once(kind, wrap):
+    with pytest.raises(ShapeError, match=r"must be real numbers, but came as .*; convert"):
+        FocalStack.of(wrap(np.zeros((3, 4, 5), dtype=kind)))
+
+
+def test_lists_of_planes_are_a_stack():
+    for images in (IMAGES.tolist(), list(IMAGES)):
+        stack = FocalStack.of(images, z_step_um=0.5)
+        np.testing.assert_array_equal(stack.read_counts(), IMAGES)
+    with pytest.raises(ShapeError, match="differ in shape"):
+        FocalStack.of([IMAGES[0], IMAGES[0, :2]])
+    with pytest.raises(ShapeError, match=r"no images \(None\)"):
+        FocalStack.of(None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ from parfocal.core.errors import (
     ReadError,
     ShapeError,
 )
+from parfocal.io.faults import reading
 from tests.fabricate import stacks
 
 IMAGES = stacks.bead_stack((4, 12, 10))
@@ -270,3 +273,44 @@ def test_entities_in_ome_xml_are_refused(tmp_path):
     path = _edited(tmp_path, "<OME", '<!DOCTYPE x [<!ENTITY a "b">]><OME')
     with pytest.raises(ReadError, match="entities"):
         pf.open_stack(path)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1)])
+def test_planes_one_pixel_wide_are_not_said_to_be_in_pieces(tmp_path, size):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((5, *size), np.uint8), photometric="minisblack")
+    try:
+        assert pf.open_stack(path, z_step_um=1.0).shape == (5, *size)
+    except ReadError as error:
+        assert "each wider than 1 px" in str(error)  # noqa: PT017 - either is right
+
+
+def test_a_header_that_is_cut_off_is_said_to_be(tmp_path):
+    said = r"a\.tif: cannot be read: the file is cut off; copy"
+    with pytest.raises(ReadError, match=said), reading(str(tmp_path / "a.tif")):
+        struct.unpack("<I", b"12")
+
+
+def test_paths_that_may_not_be_looked_at_are_refused(monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(ReadError, match=r"a\.tif: cannot be read: Permission denied; check"):
+        pf.open_stack("a.tif")
+
+
+NO_PATHS = """
+import parfocal as pf
+for given in (None, [None], 3):
+    try:
+        pf.open_stack(given)
+    except pf.ParfocalError as error:
+        print(error)
+"""
+
+
+def test_what_is_no_path_is_refused():  # in a process without the checks of types in tests
+    run = [sys.executable, "-c", NO_PATHS]
+    lines = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.split(" is no path; give a file")[0] for line in lines] == ["None", "[None]", "3"]
