@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ _OTHER_TAG = re.compile(
 )
 # Tags that count planes only where nothing else varies: s (site or slice), f (field or frame).
 _PLACE_TAG = re.compile(r"(?:(?<![A-Za-z])|(?<=\d))(?:s|f|r)[_\- =]?$", re.IGNORECASE)
+_SIGN = re.compile(r"(?:^|[ _(=])[-+]$")  # where a minus is no hyphen
 _WELL = re.compile(r"(?<![A-Za-z0-9])([A-P]|A[A-F])[-_]?(\d{1,2})(?=$|[^A-Za-z0-9]|[fsFS]\d)")
 _PHENIX = re.compile(r"(?<![A-Za-z0-9])r(\d{2})c(\d{2})f\d+", re.IGNORECASE)
 _PHENIX_PLANE = re.compile(r"r\d{2}c\d{2}f\d+p$", re.IGNORECASE)
@@ -47,18 +48,70 @@ def natural_order(paths: Sequence[Path]) -> list[Path]:
     """Paths in the natural order of their names, sign included, folder by folder.
 
     Where some of the names carry a minus and others none at the same place, it is a sign there
-    too (``z-1``, ``z0``, ``z1``).
+    too (``z-1``, ``z0``, ``z1``). Numbers with a sign or a z tag may have decimals (``z_-0.5``).
     """
     stems = [path.stem for path in paths]
     groups = {re.sub(r"[-+]?\d+", "#", stem) for stem in stems}
     hyphens = {re.sub(r"\d+", "#", stem) for stem in stems}
-    if len(groups) == 1 and len(hyphens) > 1:  # a minus comes and goes: it is a sign
+    come_and_go = len(hyphens) > 1  # a minus that does is a sign
+    if len(groups) == 1 and (come_and_go or _fractions(stems)):
+        spans = _spans(stems)
 
         def signed(path: Path) -> tuple[object, ...]:
-            return (str(path.parent), [int(n) for n in re.findall(r"[-+]?\d+", path.stem)])
+            numbers = [_value(path.stem, *span, signs=come_and_go) for span in spans[path.stem]]
+            return (str(path.parent), numbers)
 
         return sorted(paths, key=signed)
     return sorted(paths, key=lambda path: (str(path.parent), natural_key(path.name), path.name))
+
+
+def _value(stem: str, start: int, end: int, *, signs: bool) -> float:
+    """A number of a name, negative where a minus before it is a sign."""
+    minus = stem[:start].endswith("-") and (signs or bool(_SIGN.search(stem[:start])))
+    text = stem[start:end]
+    return (float(text) if "." in text else int(text)) * (-1 if minus else 1)
+
+
+def _spans(stems: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
+    """Where the numbers of names that differ in numbers only lie, decimals as one number."""
+    decimals = _fractions(stems)
+    spans = {}
+    for stem in stems:
+        found = [match.span() for match in _NUMBER.finditer(stem)]
+        spans[stem] = [
+            (start, found[i + 1][1] if i in decimals else end)
+            for i, (start, end) in enumerate(found)
+            if i - 1 not in decimals
+        ]
+    return spans
+
+
+def _fractions(stems: Sequence[str]) -> set[int]:
+    """Numbers, from 0, that the next one continues after a decimal point.
+
+    Only what has a sign or a z tag is a decimal, with as many digits in every name: elsewhere a
+    point parts two numbers (``cell1.10``, ``2024.01.31``, ``v1.2``).
+    """
+    found = {stem: list(_NUMBER.finditer(stem)) for stem in stems}
+    count = min(len(matches) for matches in found.values())
+    joined: set[int] = set()
+    for i in range(count - 1):
+        signed = tagged = False
+        digits = set()
+        for stem, matches in found.items():
+            before, after = stem[: matches[i].start()], stem[matches[i + 1].end() :]
+            if stem[matches[i].end() : matches[i + 1].start()] != "." or (
+                re.search(r"\d\.$", before) or re.match(r"\.\d", after)
+            ):
+                break
+            signed |= bool(_SIGN.search(before))
+            tagged |= bool(_Z_TAG.search(before.rstrip("+-")))
+            digits.add(len(matches[i + 1][0]))
+        else:
+            comes_and_goes = len({s[: m[i].start()].endswith("-") for s, m in found.items()}) > 1
+            if len(digits) == 1 and (signed or tagged or comes_and_goes):
+                joined.add(i)
+    return joined
 
 
 def well_of(text: str) -> str | None:
@@ -97,10 +150,13 @@ def group_planes(paths: Sequence[Path]) -> list[Group]:
         shapes[re.sub(r"[-+]?\d+", "#", path.stem), path.suffix.casefold()].append(path)
     groups: list[Group] = []
     for alike in shapes.values():
-        place, tagged = _plane_number(alike)
+        spans = _spans([path.stem for path in alike])
+        place, tagged = _plane_number(alike, spans)
         by_key: dict[str, list[Path]] = defaultdict(list)
         for path in alike:
-            by_key[_without(path.stem, place)].append(path)
+            by_key[_without(path.stem, None if place is None else spans[path.stem][place])].append(
+                path
+            )
         groups += [
             Group(tuple(natural_order(members)), _tidy(key) or group_name(members), tagged)
             for key, members in by_key.items()
@@ -121,47 +177,54 @@ def group_name(paths: Sequence[Path]) -> str:
     return paths[0].resolve().parent.name or "stack"
 
 
-def _plane_number(paths: Sequence[Path]) -> tuple[int | None, bool]:
+def _plane_number(
+    paths: Sequence[Path], spans: Mapping[str, Sequence[tuple[int, int]]]
+) -> tuple[int | None, bool]:
     """Which number of these names counts planes, from 0 (None: none), and whether by its tag."""
-    rows = [[int(n) for n in _NUMBER.findall(path.stem)] for path in paths]
-    stem = paths[0].stem
-    before = [stem[: match.start()].rstrip("+") for match in _NUMBER.finditer(stem)]
+    stems = [path.stem for path in paths]
+    # With its sign: -0.5 and 0.5 differ.
+    rows = [[_value(stem, *span, signs=True) for span in spans[stem]] for stem in stems]
+    stem = stems[0]
+    before = [stem[:start].rstrip("+") for start, _ in spans[stem]]
     before = [
-        text[:-1] if text.endswith("-") and _signed(paths, i) else text
+        text[:-1] if text.endswith("-") and _signed(stems, spans, i) else text
         for i, text in enumerate(before)
     ]
     varying = [i for i in range(len(before)) if len({row[i] for row in rows}) > 1]
     tagged = [i for i in varying if _Z_TAG.search(before[i]) or _PHENIX_PLANE.search(before[i])]
     if tagged:
         return tagged[-1], True
-    free = [i for i in varying if not _OTHER_TAG.search(before[i]) and not _is_well(stem, i)]
+    # No channel, time or site has a sign and decimals: such a number is a place on an axis.
+    axis = [i for i in varying if "." in stem[slice(*spans[stem][i])]]
+    if axis:
+        return axis[-1], False
+    starts = [start for start, _ in spans[stem]]
+    free = [
+        i for i in varying if not _OTHER_TAG.search(before[i]) and not _is_well(stem, starts[i])
+    ]
     best = [i for i in free if not _PLACE_TAG.search(before[i])]
     if best:
         return best[-1], False
     return (free[0] if len(free) == 1 and len(varying) == 1 else None), False
 
 
-def _signed(paths: Sequence[Path], number: int) -> bool:
+def _signed(
+    stems: Sequence[str], spans: Mapping[str, Sequence[tuple[int, int]]], number: int
+) -> bool:
     """Whether a minus before a number comes and goes among the names."""
-    signs = set()
-    for path in paths:
-        match = list(_NUMBER.finditer(path.stem))[number]
-        signs.add(path.stem[: match.start()].endswith("-"))
-    return len(signs) > 1
+    return len({stem[: spans[stem][number][0]].endswith("-") for stem in stems}) > 1
 
 
-def _is_well(stem: str, number: int) -> bool:
-    """Whether a number is the column of a well name."""
-    match = list(_NUMBER.finditer(stem))[number]
-    return any(well.start(2) == match.start() for well in _WELL.finditer(stem))
+def _is_well(stem: str, start: int) -> bool:
+    """Whether the number that starts there is the column of a well name."""
+    return any(well.start(2) == start for well in _WELL.finditer(stem))
 
 
-def _without(stem: str, number: int | None) -> str:
+def _without(stem: str, span: tuple[int, int] | None) -> str:
     """The stem with the plane's number (and its sign) blanked, as the key of its group."""
-    if number is None:
+    if span is None:
         return stem
-    match = list(_NUMBER.finditer(stem))[number]
-    return f"{stem[: match.start()].rstrip('+-')}\0{stem[match.end() :]}"
+    return f"{stem[: span[0]].rstrip('+-')}\0{stem[span[1] :]}"
 
 
 def _tidy(key: str) -> str:

@@ -36,6 +36,42 @@ def test_plus_is_a_sign_too():
     assert _ordered(*names) == names
 
 
+def _steps(start, stop):
+    return [f"{tenths / 10:.1f}" for tenths in range(start, stop, 5)]
+
+
+@pytest.mark.parametrize("name", ["w_{}.png", "{}.tif", "z_{}.tif", "Defocus {}um.bmp"])
+@pytest.mark.parametrize("ends", [(-50, 51), (-50, 0), (-110, -4)])
+def test_decimals_with_a_sign_are_numbers(name, ends):
+    names = [name.format(number) for number in _steps(*ends)]
+    assert _ordered(*names) == names
+    (group,) = group_planes([Path(name) for name in sorted(names)])
+    assert [path.name for path in group.paths] == names
+
+
+def test_decimals_after_a_z_tag_are_numbers():
+    names = [f"s{site}_z{number}.tif" for site in (1, 2) for number in _steps(0, 110)]
+    groups = group_planes([Path(name) for name in sorted(names)])
+    assert [path.name for group in groups for path in group.paths] == names
+    assert [group.name for group in groups] == ["s1", "s2"]
+
+
+@pytest.mark.parametrize(
+    ("names", "sizes"),
+    [
+        ([f"cell{c}.{n}.tif" for c in (1, 2) for n in range(1, 12)], [11, 11]),
+        ([f"2024.01.{day:02d}_z{z}.tif" for day in (30, 31) for z in range(12)], [12, 12]),
+        ([f"v1.2_z{z}.tif" for z in range(12)], [12]),
+        ([f"img_1.4.{n}.tif" for n in range(12)], [12]),
+        ([f"run-{r}.{n}.tif" for r in (1, 2) for n in range(12)], [12, 12]),
+    ],
+)
+def test_points_between_other_numbers_are_no_decimal_points(names, sizes):
+    groups = group_planes([Path(name) for name in sorted(names)])
+    assert [len(group.paths) for group in groups] == sizes
+    assert [path.name for group in groups for path in group.paths] == names
+
+
 GROUPS = {
     "z tag": (["a_z1.tif", "a_z2.tif", "a_z10.tif", "b_z1.tif", "b_z2.tif"], [3, 2]),
     "capital Z": (["p_Z01_C1.tif", "p_Z02_C1.tif", "p_Z01_C2.tif", "p_Z02_C2.tif"], [2, 2]),
