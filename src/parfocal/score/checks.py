@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from parfocal.score.field import (
 from parfocal.score.peak import find_peak
 from parfocal.score.tiles import Region, TileScan
 
-Modality = Literal["auto", "intensity", "phase"]
+MODALITIES = ("auto", "intensity", "phase")
 
 # A share of clipped pixels in the tiles that vote, at which sharpness means nothing any more.
 MOST_CLIPPED = 0.25
@@ -33,6 +33,9 @@ RIVAL_HEIGHT, RIVAL_PROMINENCE = 0.6, 0.25
 PATCHES, PATCH_PX = 6, 160
 # Correlation of neighbouring pixels that noise does not reach.
 LEAST_AGREEMENT = 0.05
+MOST_WAVERING = 3.0
+# Pixels further out than this many robust standard deviations are hot pixels, not structure.
+OUTLIER = 6.0
 NORMAL_90 = 1.645
 
 
@@ -54,7 +57,7 @@ def judge(
     area: Region,
     fields: list[FieldCurve],
     field: FieldCurve,
-    modality: Modality,
+    modality: str,
 ) -> Verdict:
     """Run the checks in order; the first that fails is the answer."""
     planes = stack.shape[0]
@@ -79,6 +82,8 @@ def judge(
     return (
         _check_ends(stack, scan, field)
         or _check_rivals(field)
+        or _check_spike(field)
+        or _check_light(scan, field)
         or _check_scales(fields)
         or _answer(stack, scan, fields, field)
     )
@@ -131,11 +136,49 @@ def _check_ends(stack: FocalStack, scan: TileScan, field: FieldCurve) -> Verdict
 
 
 def _follows_brightness(scan: TileScan, field: FieldCurve) -> bool:
-    """Whether dividing by the brightness squared leaves little of the curve."""
-    scores = scan.scores[field.scale][:, field.votes] if field.voted else None
-    total = scan.scores[field.scale].mean(axis=(1, 2)) if scores is None else scores.mean(axis=1)
-    even = total / np.maximum(scan.mean.mean(axis=(1, 2)), 1e-12) ** 2
-    return bool(np.ptp(even) / max(even.max(), 1e-300) < 0.3 * np.ptp(total) / total.max())
+    """Whether dividing by the brightness leaves little of the curve.
+
+    Noise power goes with the brightness, the energy of a fixed pattern with its square.
+    """
+    scores = scan.scores[field.scale]
+    total = scores[:, field.votes].mean(axis=1) if field.voted else scores.mean(axis=(1, 2))
+    light = np.maximum(scan.mean.mean(axis=(1, 2)), 1e-12)
+    changes = np.ptp(total) / max(float(total.max()), 1e-300)
+    evened = [total / light**power for power in (1.0, 1.5, 2.0)]
+    return any(np.ptp(even) < 0.45 * changes * even.max() for even in evened)
+
+
+def _check_spike(field: FieldCurve) -> Verdict | None:
+    """Decline one odd plane: without it, focus would lie elsewhere."""
+    k = field.peak.index
+    if field.peak.width > 1 or not 0 < k < len(field.curve) - 1:
+        return None
+    without = field.curve.copy()
+    without[k] = (without[k - 1] + without[k + 1]) / 2
+    rest = float(np.ptp(without))
+    apart = abs(find_peak(without).index - k)
+    if apart <= 1 or rest < max(LEAST_SIGNIFICANCE * field.noise, 0.02):
+        return None
+    return Verdict(
+        Status.AMBIGUOUS,
+        f"plane {k} differs from both its neighbours and without it focus would lie {apart} planes "
+        "away: debris, a cosmic ray or dropped rows. Leave that plane out or choose a region",
+    )
+
+
+def _check_light(scan: TileScan, field: FieldCurve) -> Verdict | None:
+    """Decline a fixed pattern that is only lit more brightly in some planes."""
+    light = scan.mean.mean(axis=(1, 2))
+    # A pinhole dims by more than a lamp wavers; there brightness itself tells of focus.
+    if light.min() <= 0 or light.max() > MOST_WAVERING * light.min():
+        return None
+    if not _follows_brightness(scan, field):
+        return None
+    return Verdict(
+        Status.FLAT,
+        "sharpness only follows the brightness, which changes through the stack: "
+        "no plane stands out",
+    )
 
 
 def _check_rivals(field: FieldCurve) -> Verdict | None:
@@ -159,7 +202,7 @@ def _check_scales(fields: list[FieldCurve]) -> Verdict | None:
     Blur moves no peak from one scale to another; the contrast of a phase object, which grows as
     defocus times frequency squared, does.
     """
-    sure = [field for field in fields if field.significance > 2 * LEAST_SIGNIFICANCE]
+    sure = [field for field in fields if field.significance > LEAST_SIGNIFICANCE]
     for one, other in combinations(sure, 2):
         apart = abs(one.peak.plane - other.peak.plane)
         if apart > max(1.5, 0.6 * min(one.peak.width, other.peak.width)):
@@ -200,7 +243,7 @@ def _answer(
 ) -> Verdict:
     """State the peak, its interval, and what to look at."""
     width = field.peak.width
-    doubts = [NORMAL_90 * standard_error(field), 0.08 + 0.02 * width]
+    doubts = [NORMAL_90 * standard_error(field), _least_half_width(field)]
     for other in fields:
         if other is not field and other.significance > 2 * LEAST_SIGNIFICANCE:
             doubts.append(0.7 * abs(other.peak.plane - field.peak.plane))
@@ -208,7 +251,7 @@ def _answer(
     warnings = []
     brightness = scan.mean.mean(axis=(1, 2))
     change = float(np.ptp(brightness) / max(np.median(brightness), 1e-12))
-    if change > 0.2:
+    if change > 0.2 and brightness.min() > 0.05 * np.median(brightness):
         relative = scan.scores[field.scale] / np.square(brightness)[:, None, None]
         even = combine_tiles(relative, field.scale, pixels=10**9, excluded=~field.votes)
         moved = abs(even.peak.plane - field.peak.plane)
@@ -229,6 +272,13 @@ def _answer(
         half_planes=(half, half),
         warnings=tuple(warnings),
     )
+
+
+def _least_half_width(field: FieldCurve) -> float:
+    """Doubt of any fit through a few samples, in planes; found on simulated stacks."""
+    if len(field.curve) < 5:
+        return 0.3
+    return 0.2 if field.peak.width <= 2 else 0.08 + 0.02 * field.peak.width
 
 
 def _patches(
@@ -272,6 +322,8 @@ def _holds_structure(patches: list[NDArray[Any]]) -> bool:
             if min(image.shape[1:]) < 8:
                 continue
             fine = image - ndimage.uniform_filter(image, (0, 9, 9))
+            spread = 1.4826 * np.median(np.abs(fine), axis=(1, 2), keepdims=True)
+            fine = np.clip(fine, -OUTLIER * spread, OUTLIER * spread) if spread.any() else fine
             along_x = (fine[:, :, 1:] * fine[:, :, :-1]).mean(axis=(1, 2), dtype=np.float64)
             along_y = (fine[:, 1:] * fine[:, :-1]).mean(axis=(1, 2), dtype=np.float64)
             run = np.ones(min(3, len(image)))

@@ -8,7 +8,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
-from parfocal.score.peak import Peak, find_peak, peak_planes, roughness
+from parfocal.score.peak import (
+    MEDIAN_CHI2,
+    SECOND_DIFFERENCE_GAIN,
+    Peak,
+    find_peak,
+    peak_planes,
+    roughness,
+)
 from parfocal.score.tiles import Scale
 
 # A tile votes when its curve's range exceeds its noise by this factor, the field as a whole by
@@ -17,6 +24,11 @@ TILE_SIGNIFICANCE = 8.5
 LEAST_SIGNIFICANCE = 7.0
 # So few tiles must stand out further: a measure with heavy tails throws up one in a field.
 FEW_TILES, FEW_SIGNIFICANCE = 0.05, 13.0
+# Curves of fewer planes do not show their own noise beside a peak.
+LONG_CURVE, SHORT_CURVE = 16, 8
+# A tile that rises by this share of its range in one plane only: debris or a cosmic ray, unless
+# the whole field does the same.
+LONE_RISE = 0.6
 # Squared relative scatter of a mean gradient energy over white noise, times its pixels.
 GRADIENT_SCATTER_PX = 3.5
 RESAMPLES = 100
@@ -89,6 +101,9 @@ def combine_tiles(
     few = votes.sum() <= max(1.0, FEW_TILES * votes.size)
     if tissue_only and few and (ranges < FEW_SIGNIFICANCE * noise)[votes].all():
         votes = np.zeros_like(votes)
+    if tissue_only:
+        steady = votes & ~_lone_spikes(curves, ranges)
+        votes = steady if steady.sum() >= max(2.0, 0.1 * votes.sum()) else votes
     voted = bool(votes.any())
     if voted:
         chosen, chosen_noise, tile_range = curves[votes], noise[votes], ranges[votes]
@@ -112,11 +127,35 @@ def combine_tiles(
 
 def _noise(curves: NDArray[np.float64], pixels: int) -> NDArray[np.float64]:
     """Noise of each curve: its roughness, and no less than so many pixels must scatter."""
-    floor = curves.min(axis=1)
-    scatter = np.sqrt(GRADIENT_SCATTER_PX / pixels) * np.maximum(floor, 0.0)
-    noise = np.maximum(roughness(curves), scatter)
+    planes = curves.shape[1]
+    level = curves.min(axis=1) if planes >= LONG_CURVE else curves.mean(axis=1)
+    noise = np.sqrt(GRADIENT_SCATTER_PX / pixels) * np.maximum(level, 0.0)
+    if planes >= LONG_CURVE:
+        noise = np.maximum(noise, roughness(curves))
+    elif planes >= SHORT_CURVE:
+        noise = np.maximum(noise, _roughness_aside(curves))
     floored: NDArray[np.float64] = np.maximum(noise, 1e-9 * np.abs(curves).max(axis=1))
     return floored
+
+
+def _roughness_aside(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Roughness away from each curve's peak, which in a short curve is most of it."""
+    squares = np.diff(curves, 2, axis=1) ** 2
+    centres = np.arange(1, curves.shape[1] - 1)
+    aside = np.abs(centres - curves.argmax(axis=1)[:, None]) > 2
+    squares = np.where(aside, squares, np.nan)
+    return np.asarray(
+        np.sqrt(np.nanmedian(squares, axis=1) / (SECOND_DIFFERENCE_GAIN * MEDIAN_CHI2))
+    )
+
+
+def _lone_spikes(curves: NDArray[np.float64], ranges: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether a curve is high in one plane only, far above both neighbours."""
+    rows, index = np.arange(len(curves)), curves.argmax(axis=1)
+    padded = np.pad(curves, ((0, 0), (1, 1)), constant_values=-np.inf)
+    beside = np.maximum(padded[rows, index], padded[rows, index + 2])
+    lone: NDArray[np.bool_] = curves[rows, index] - beside > LONE_RISE * ranges
+    return lone
 
 
 def _half_energy(ranges: NDArray[np.float64]) -> float:

@@ -9,10 +9,17 @@ from parfocal.core.results import FocusCurve, FocusEstimate, Status, TileFocus
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
 from parfocal.measures import CATALOG
-from parfocal.score.checks import MOST_CLIPPED, Modality, Verdict, judge
+from parfocal.score.checks import MODALITIES, MOST_CLIPPED, Verdict, judge
 from parfocal.score.field import LEAST_SIGNIFICANCE, FieldCurve, combine_tiles, standard_error
 from parfocal.score.peak import find_peak
-from parfocal.score.tiles import Region, Scale, TileScan, choose_tile_px, scan_tiles
+from parfocal.score.tiles import (
+    Region,
+    Scale,
+    TileScan,
+    choose_tile_px,
+    even_out_flicker,
+    scan_tiles,
+)
 
 AUTO_SCALES = (Scale("tenengrad"), Scale("tenengrad", 2), Scale("tenengrad", 4))
 
@@ -23,7 +30,7 @@ def best_focus(
     *,
     region: tuple[int, int, int, int] | None = None,
     tile_px: int | None = None,
-    modality: Modality = "auto",
+    modality: str = "auto",
     tissue_only: bool = True,
     setup: OpticalSetup | None = None,
     device: str = "cpu",
@@ -72,9 +79,12 @@ def best_focus(
         raise UnknownNameError("focus measure", measure, [*CATALOG, "auto"])
     setup = setup or stack.setup
     area = Region.of(stack, region)
-    side = tile_px or choose_tile_px(area.sizes)
+    if modality not in MODALITIES:
+        raise UnknownNameError("modality", modality, MODALITIES)
+    side = choose_tile_px(area.sizes) if tile_px is None else int(tile_px)
     scales = AUTO_SCALES if measure == "auto" else (Scale(measure),)
     scan = scan_tiles(stack, scales, region=area, tile_px=side, setup=setup, device=device)
+    scan = even_out_flicker(scan)
     fields = [
         combine_tiles(
             scores, scale, pixels=(side // scale.bin_px) ** 2, tissue_only=tissue_only,

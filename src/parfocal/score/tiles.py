@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,15 @@ from parfocal.core.errors import InputError, ShapeError
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
 from parfocal.measures import CATALOG, focus_map
+from parfocal.score.peak import roughness, unit_height
 
 # A band of rows this large is read at once; the largest part of the memory that scoring takes.
 BAND_BYTES = 64 * 2**20
 TARGET_TILES = 8
 TILE_RANGE_PX = (16, 256)
+# Relative jumps of the light from plane to plane that are evened out; shot noise is far below.
+LEAST_FLICKER = 0.01
+LEAST_TURNS = 0.45
 
 
 @dataclass(frozen=True)
@@ -138,8 +142,8 @@ def scan_tiles(
     ShapeError
         If the region is smaller than one tile.
     """
-    tile_rows, tile_columns = (size // tile_px for size in region.sizes)
-    if not tile_rows or not tile_columns:
+    tile_rows, tile_columns = (size // max(tile_px, 1) for size in region.sizes)
+    if tile_px < 1 or not tile_rows or not tile_columns:
         raise ShapeError(
             f"{stack.source}: a region of {region.sizes[0]} x {region.sizes[1]} px holds no tile "
             f"of {tile_px} px; give a smaller tile_px (--tile-px) or a larger region."
@@ -186,6 +190,28 @@ def _cut_to_windows(blocks: NDArray[Any], bin_px: int) -> NDArray[Any]:
     binned = np.moveaxis(bin_pixels(tiles, bin_px), 2, 3)
     planes, tile_rows, window, tile_columns, _ = binned.shape
     return binned.reshape(planes, tile_rows * window, tile_columns * window)
+
+
+def even_out_flicker(scan: TileScan) -> TileScan:
+    """Divide out light that jumps from plane to plane, where it does.
+
+    Gradient energy goes with the square of the light above the camera's offset; the offset taken
+    is the one that leaves the smoothest focus curve. Slow change (bleaching, a pinhole) is left.
+    """
+    light = scan.mean.mean(axis=(1, 2))
+    middle = float(np.median(light))
+    if len(light) < 8 or light.min() <= 0.05 * middle or middle <= 0:
+        return scan
+    # A bright layer under a pinhole rises and falls once; flicker turns at most planes.
+    turns = float((np.diff(np.sign(np.diff(light))) != 0).mean())
+    if turns < LEAST_TURNS or float(roughness(light)) < LEAST_FLICKER * middle:
+        return scan
+    first = next(iter(scan.scores.values())).mean(axis=(1, 2))
+    offsets = np.linspace(0.0, 0.95, 20) * light.min()
+    factors = [np.square((light - offset) / (middle - offset)) for offset in offsets]
+    rough = [float(np.square(np.diff(unit_height(first / factor), 2)).sum()) for factor in factors]
+    factor = factors[int(np.argmin(rough))][:, None, None]
+    return replace(scan, scores={scale: scores / factor for scale, scores in scan.scores.items()})
 
 
 def _fits(scale: Scale, tile_px: int) -> bool:
