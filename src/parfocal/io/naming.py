@@ -65,7 +65,7 @@ def natural_order(paths: Sequence[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: (str(path.parent), natural_key(path.name), path.name))
 
 
-def _value(stem: str, start: int, end: int, *, signs: bool) -> float:
+def _value(stem: str, start: int, end: int, *, signs: bool) -> int | float:
     """A number of a name, negative where a minus before it is a sign."""
     minus = stem[:start].endswith("-") and (signs or bool(_SIGN.search(stem[:start])))
     text = stem[start:end]
