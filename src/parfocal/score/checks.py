@@ -13,6 +13,7 @@ from scipy import ndimage
 from parfocal.core.binning import bin_pixels
 from parfocal.core.results import Status
 from parfocal.core.stack import FocalStack
+from parfocal.measures.peaks import find_peak
 from parfocal.score.contrast import PhaseFocus, find_phase_focus
 from parfocal.score.field import (
     LEAST_SIGNIFICANCE,
@@ -20,7 +21,6 @@ from parfocal.score.field import (
     combine_tiles,
     standard_error,
 )
-from parfocal.score.peak import find_peak
 from parfocal.score.tiles import Region, TileScan
 
 MODALITIES = ("auto", "intensity", "phase")

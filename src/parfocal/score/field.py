@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
-from parfocal.score.peak import (
+from parfocal.measures.peaks import (
     MEDIAN_CHI2,
     SECOND_DIFFERENCE_GAIN,
     Peak,

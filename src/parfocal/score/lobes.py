@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from parfocal.score.peak import MEDIAN_CHI2, SECOND_DIFFERENCE_GAIN
+from parfocal.measures.peaks import MEDIAN_CHI2, SECOND_DIFFERENCE_GAIN
 
 # A curve whose range is this many times that of noise alone is beyond doubt.
 BEYOND_DOUBT = 3.0

@@ -9,9 +9,9 @@ from parfocal.core.results import FocusCurve, FocusEstimate, Status, TileFocus
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
 from parfocal.measures import CATALOG
+from parfocal.measures.peaks import find_peak
 from parfocal.score.checks import MODALITIES, MOST_CLIPPED, Verdict, judge
 from parfocal.score.field import LEAST_SIGNIFICANCE, FieldCurve, combine_tiles, standard_error
-from parfocal.score.peak import find_peak
 from parfocal.score.tiles import (
     Region,
     Scale,

@@ -15,7 +15,7 @@ from parfocal.core.errors import InputError, ShapeError
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
 from parfocal.measures import CATALOG, focus_map
-from parfocal.score.peak import roughness, unit_height
+from parfocal.measures.peaks import roughness, unit_height
 
 # A band of rows this large is read at once; the largest part of the memory that scoring takes.
 BAND_BYTES = 64 * 2**20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parfocal.score.peak import find_peak, roughness, smooth, unit_height
+from parfocal.measures.peaks import find_peak, roughness, smooth, unit_height
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0, 3.0])
