@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parfocal.measures import fast_passes
-from parfocal.measures.fast_cells import MOST_ROWS
 from parfocal.measures.fast_entropy import window_entropy
 from parfocal.measures.fast_threads import bands_of, chunks_of, run_shared
 from parfocal.measures.windows import Spans
@@ -126,8 +125,6 @@ def window_means(
         bits = window_entropy(planes, rows, columns)
         return None if bits is None else bits[None]
     one = PASSES[name]
-    if planes.dtype.kind == "u" and rows.sizes.max() > MOST_ROWS:
-        planes = planes.astype(np.float32)  # exact; integer sums could overflow
     count, size_y, size_x = planes.shape
     down = Borders.of(rows, size_y, [dy for dy, _ in one.reach_px], one.pitch_px)
     across = Borders.of(columns, size_x, [dx for _, dx in one.reach_px], one.pitch_px)
@@ -164,19 +161,19 @@ def _new_state(
 ) -> tuple[NDArray[Any], ...]:
     """Accumulators and scratch of one thread; ``fast_cells.advance`` says what is what."""
     whole = planes.dtype.kind == "u"
-    narrow = whole and bool(one.split)
-    dtype, wide = (np.uint32, np.uint64) if narrow else (np.float64, np.float64)
+    exact = whole and bool(one.split)
+    dtype = np.dtype(np.uint32 if exact else np.float32 if whole else np.float64)
+    wide = np.uint64 if exact else np.float64
     features, width = len(one.reach_px), planes.shape[-1] // one.pitch_px
     # Rows of accumulators that lay 4096 bytes apart would get into each other's way.
-    size = np.dtype(dtype).itemsize
-    padded = width + (640 - width * size) % 4096 // size
-    acc = np.empty((2 * features, padded), dtype)
+    padded = width + (640 - width * dtype.itemsize) % 4096 // dtype.itemsize
+    part = np.empty((2 * features, padded), dtype)
     return (
-        np.empty_like(acc, dtype=np.float32) if whole and not narrow else acc,
-        acc,
-        np.empty((features, most_open, 2, padded), dtype),
-        np.array(one.split if narrow else [False] * features),
+        part,
+        part.view(np.int32) if exact else part,
+        np.empty((features, cuts - 1), wide),
+        np.empty((features, most_open, cuts - 1), wide),
+        np.array(one.split if exact else [False] * features),
         np.empty((2, features), np.int64),
-        np.empty(width, wide),
         np.empty(cuts, wide),
     )

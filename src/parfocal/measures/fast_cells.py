@@ -1,14 +1,15 @@
-"""From row accumulators to window sums: snapshots along y, running sums along x.
+"""From row accumulators to window sums: cells between window borders, running sums of cells.
 
-A pass adds image rows into accumulators (2 k, x), one pair for each feature, and never clears
-them. When a row of windows starts, their state is put aside; when it stops, the difference is
-what the window rows hold, and running sums along x give every window. Each pixel is read once,
-whatever the size of the window.
+A pass adds a few image rows into accumulators (2 k, x), one pair for each feature. Then the
+columns between any two borders of windows are added up into one cell, and the accumulators
+cleared. Cells are never cleared: when a row of windows starts, they are put aside; when it stops,
+the difference is what the window rows hold, and running sums along x give every window. Each
+pixel is read once, whatever the size of the window.
 
-Accumulators are uint32, for whole numbers: values, or squares in two halves of 16 bits. Unsigned
-numbers wrap, and a difference of wrapped sums is exact as long as the window's own sum fits: up
-to ``MOST_ROWS`` rows of 20 bits. Else they are float64; integer images then go through float32
-sums of ``FEW_ROWS`` rows, whose rounding is less than that of the score itself.
+Accumulators of integer images are uint32 where sums must be whole numbers: values, or squares in
+two halves of 16 bits, or in one where pixels are small. Cells are uint64 then. Other
+accumulators of integer images are float32, whose rounding over ``FEW_ROWS`` rows is less than
+that of the score itself; those of float images are float64, and so are their cells.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from numba.extending import overload
 
 from parfocal.measures.fast_compile import compiled
 
-MOST_ROWS = 4096
 FEW_ROWS = 16
+SMALL = 2**14
+"""Squares of numbers below this, or of their differences, may be added up ``FEW_ROWS`` times."""
 
 
 @no_type_check
@@ -38,73 +40,64 @@ def _fold(low, high):
         return lambda low, high: (
             np.uint64(np.uint32(low)) + (np.uint64(np.uint32(high)) << np.uint64(16))
         )
-    return lambda low, high: low
+    return lambda low, high: np.float64(low)
 
 
 @no_type_check
-def spill(part, acc, width):
-    """Add sums of a few rows to the accumulators, and clear them; nothing if they are the same."""
+def is_small(image, y0, y1):
+    """Whether all pixels of some rows are integers below ``SMALL``."""
     raise NotImplementedError
 
 
-@overload(spill, inline="always")
+@overload(is_small, inline="always")
 @no_type_check
-def _spill(part, acc, width):
-    if part.dtype == acc.dtype:
-        return lambda part, acc, width: None
+def _is_small(image, y0, y1):
+    if not isinstance(image.dtype, types.Integer):
+        return lambda image, y0, y1: False
 
-    def add(part, acc, width):
-        for k in range(0, acc.shape[0], 2):
-            few, many = part[k], acc[k]
-            for x in range(width):
-                many[x] += few[x]
-                few[x] = 0
+    def test(image, y0, y1):
+        for y in range(y0, y1):
+            row = image[y]
+            bits = row[0]
+            for x in range(row.size):
+                bits |= row[x]
+            if bits >= SMALL:
+                return False
+        return True
 
-    return add
+    return test
 
 
 @compiled
 @no_type_check
-def keep(acc, k, split, kept, width):
-    """Put the accumulators of feature k aside."""
-    for half in range(2 if split else 1):
-        values, own = acc[2 * k + half], kept[half]
-        for x in range(width):
-            own[x] = values[x]
-
-
-@compiled
-@no_type_check
-def add_up(acc, k, kept, split, place):
-    """Sums of feature k since ``kept``: over all columns before each cut."""
-    scratch, cuts, running = place
-    width = scratch.size
-    low, kept_low = acc[2 * k], kept[0]
-    if split:
-        high, kept_high = acc[2 * k + 1], kept[1]
-        for x in range(width):
-            scratch[x] = fold(low[x] - kept_low[x], high[x] - kept_high[x])
-    else:
-        for x in range(width):
-            scratch[x] = fold(low[x] - kept_low[x], 0)
-    total = scratch.dtype.type(0)
-    running[0] = total
-    for j in range(cuts.size - 1):
-        cell = scratch[cuts[j] : cuts[j + 1]]
-        inside = scratch.dtype.type(0)  # its own sum, so that it need not wait for the total
-        for x in range(cell.size):
-            inside += cell[x]
-        total += inside
-        running[j + 1] = total
+def gather(state, cuts, in_halves):
+    """Add the accumulators to the cells, and clear them."""
+    part, _, cells, _, split, _, _ = state
+    for k in range(cells.shape[0]):
+        low, high, own = part[2 * k], part[2 * k + 1], cells[k]
+        if in_halves and split[k]:
+            for c in range(own.size):
+                total = own.dtype.type(0)
+                for x in range(np.uintp(cuts[c]), np.uintp(cuts[c + 1])):
+                    total += fold(low[x], high[x])
+                own[c] += total
+            high[:] = 0
+        else:
+            for c in range(own.size):
+                total = own.dtype.type(0)
+                for x in range(np.uintp(cuts[c]), np.uintp(cuts[c + 1])):
+                    total += fold(low[x], 0)
+                own[c] += total
+        low[:] = 0
 
 
 @compiled
 @no_type_check
 def restart(state):
     """Forget the plane before."""
-    part, acc, _, _, done, _, _ = state
+    part, _, cells, _, _, done, _ = state
     part[:] = 0
-    acc[:] = 0
+    cells[:] = 0
     done[:] = 0
 
 
@@ -115,24 +108,28 @@ def advance(y, state, down, across, windows):
 
     ``down`` holds starts and stops of windows along y, (k, n), not falling. ``across`` holds the
     columns at which any window starts or stops, and which of these are starts and stops of
-    each, (k, n). ``windows`` (k, j, i) takes the sums. ``state`` holds sums of a few rows and
-    accumulators, both (2 k, x); room for those of windows under way (k, slot, 2, x); whether
-    each feature is in two halves (k); how many of its windows have started and stopped (2, k);
-    and room for sums of columns (x) and up to each cut.
+    each, (k, n). ``windows`` (k, j, i) takes the sums. ``state`` holds the accumulators (2 k, x),
+    twice: the second are for squares of small numbers in one half; cells (k, c); room for those
+    of windows under way (k, slot, c); whether each feature is in two halves (k); how many of its
+    windows have started and stopped (2, k); and room for the sums up to each cut.
     """
-    _, acc, kept, split, done, scratch, running = state
+    _, _, cells, kept, _, done, running = state
     starts, stops = down
-    cuts, left, right = across
-    place = scratch, cuts, running
+    _, left, right = across
     count = starts.shape[1]
     due = -1
     for k in range(starts.shape[0]):
         while done[0, k] < count and starts[k, done[0, k]] == y:
-            keep(acc, k, split[k], kept[k, done[0, k] % kept.shape[1]], scratch.size)
+            kept[k, done[0, k] % kept.shape[1]] = cells[k]
             done[0, k] += 1
         while done[1, k] < count and stops[k, done[1, k]] == y:
             j = done[1, k]
-            add_up(acc, k, kept[k, j % kept.shape[1]], split[k], place)
+            before = kept[k, j % kept.shape[1]]
+            total = running.dtype.type(0)
+            running[0] = total
+            for c in range(before.size):
+                total += cells[k, c] - before[c]
+                running[c + 1] = total
             for i in range(left.shape[1]):
                 windows[k, j, i] = np.float64(running[right[k, i]] - running[left[k, i]])
             done[1, k] += 1

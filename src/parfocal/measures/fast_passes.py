@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import no_type_check
 
-from parfocal.measures.fast_cells import FEW_ROWS, advance, restart, spill
+from parfocal.measures.fast_cells import FEW_ROWS, advance, gather, is_small, restart
 from parfocal.measures.fast_compile import compiled
 from parfocal.measures.fast_rows import (
     add_absolute_steps,
@@ -41,7 +41,7 @@ def brenner(images, down, across, state, windows):
             while y < due:
                 stop = min(y + FEW_ROWS, due)
                 add_brenner(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                gather(state, across[0], False)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -57,8 +57,12 @@ def squared_steps(images, down, across, state, windows):
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_squared_steps(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                if is_small(image, y, stop):
+                    add_squared_steps(image, y, stop, state[1])
+                    gather(state, across[0], False)
+                else:
+                    add_squared_steps(image, y, stop, state[0])
+                    gather(state, across[0], True)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -74,8 +78,12 @@ def value_and_square(images, down, across, state, windows):
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_value_and_square(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                if is_small(image, y, stop):
+                    add_value_and_square(image, y, stop, state[1])
+                    gather(state, across[0], False)
+                else:
+                    add_value_and_square(image, y, stop, state[0])
+                    gather(state, across[0], True)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -91,8 +99,12 @@ def values_and_step(images, down, across, state, windows):
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_values_and_step(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                if is_small(image, y, stop):
+                    add_values_and_step(image, y, stop, state[1])
+                    gather(state, across[0], False)
+                else:
+                    add_values_and_step(image, y, stop, state[0])
+                    gather(state, across[0], True)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -109,7 +121,7 @@ def absolute_steps(images, down, across, state, windows):
             while y < due:
                 stop = min(y + FEW_ROWS, due)
                 add_absolute_steps(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                gather(state, across[0], False)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -126,7 +138,7 @@ def product_of_steps(images, down, across, state, windows):
             while y < due:
                 stop = min(y + FEW_ROWS, due)
                 add_product_of_steps(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                gather(state, across[0], False)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -143,7 +155,7 @@ def sobel_energy(images, down, across, state, windows):
             while y < due:
                 stop = min(y + FEW_ROWS, due)
                 add_sobel_energy(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                gather(state, across[0], False)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -160,7 +172,7 @@ def sobel_magnitude(images, down, across, state, windows):
             while y < due:
                 stop = min(y + FEW_ROWS, due)
                 add_sobel_magnitude(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                gather(state, across[0], False)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -177,7 +189,7 @@ def bend_modulus(images, down, across, state, windows):
             while y < due:
                 stop = min(y + FEW_ROWS, due)
                 add_bend_modulus(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                gather(state, across[0], False)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -194,7 +206,7 @@ def bend_energy(images, down, across, state, windows):
             while y < due:
                 stop = min(y + FEW_ROWS, due)
                 add_bend_energy(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                gather(state, across[0], False)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -211,7 +223,7 @@ def bend_and_square(images, down, across, state, windows):
             while y < due:
                 stop = min(y + FEW_ROWS, due)
                 add_bend_and_square(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                gather(state, across[0], False)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -228,7 +240,7 @@ def axes_moduli(images, down, across, state, windows):
             while y < due:
                 stop = min(y + FEW_ROWS, due)
                 add_axes_moduli(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                gather(state, across[0], False)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -245,7 +257,7 @@ def axes_and_diagonals(images, down, across, state, windows):
             while y < due:
                 stop = min(y + FEW_ROWS, due)
                 add_axes_and_diagonals(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                gather(state, across[0], False)
                 y = stop
             due = advance(y, state, down, across, own)
 
@@ -262,6 +274,6 @@ def haar_energies(images, down, across, state, windows):
             while y < due:
                 stop = min(y + FEW_ROWS, due)
                 add_haar_energies(image, y, stop, state[0])
-                spill(state[0], state[1], state[5].size)
+                gather(state, across[0], False)
                 y = stop
             due = advance(y, state, down, across, own)

@@ -9,10 +9,42 @@ from __future__ import annotations
 from typing import no_type_check
 
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 inlined = njit(inline="always")
+
+AHEAD = 24
+"""Rows between one that is added up and the one that is fetched from memory meanwhile."""
+
+
+@intrinsic
+@no_type_check
+def _prefetch(context, rows, y, x):
+    """Ask for the cache line of one pixel."""
+
+    def generate(context, builder, signature, values):
+        array = context.make_array(rows)(context, builder, values[0])
+        place = cgutils.get_item_pointer(context, builder, rows, array, values[1:])
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        call = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        constants = [ir.Constant(number, value) for value in (0, 2, 1)]  # to read; L2; data
+        builder.call(call, [builder.bitcast(place, byte), *constants])
+        return context.get_dummy_value()
+
+    return types.void(rows, y, x), generate
+
+
+@inlined
+@no_type_check
+def fetch(image, y):
+    """Ask for a row that will be read soon: memory works while the rows before are added up."""
+    if y < image.shape[0]:
+        for x in range(0, image.shape[1], 64 // image.itemsize):
+            _prefetch(image, y, x)
 
 
 @no_type_check
@@ -79,7 +111,7 @@ def _add_value(low, high, x, value):
 
 @no_type_check
 def add_product(low, high, x, one, other):
-    """Add a product; below 2^32 where sums are integers, and then in two halves."""
+    """Add a product; below 2^32 where sums are uint32, and then in two halves."""
     raise NotImplementedError
 
 
@@ -87,13 +119,18 @@ def add_product(low, high, x, one, other):
 @no_type_check
 def _add_product(low, high, x, one, other):
     number = np.dtype(str(low.dtype)).type
-    if isinstance(low.dtype, types.Integer):
+    if low.dtype == types.uint32:
 
         def add(low, high, x, one, other):
             product = np.uint32(one) * np.uint32(other)
             product = np.uint32(product)
             low[x] += product & np.uint32(0xFFFF)
             high[x] += product >> np.uint32(16)
+    elif low.dtype == types.int32:
+
+        def add(low, high, x, one, other):
+            product = np.uint32(one) * np.uint32(other)
+            low[x] += np.int32(product)
     else:
 
         def add(low, high, x, one, other):
@@ -109,6 +146,7 @@ def add_brenner(image, y0, y1, acc):
     low, high = acc[0], acc[1]
     for y in range(y0, y1):
         row = image[y]
+        fetch(image, y + AHEAD)
         for x in range(row.size - 2):
             step = minus(widen(row[x + 2]), widen(row[x]))
             add_product(low, high, x, step, step)
@@ -121,6 +159,7 @@ def add_squared_steps(image, y0, y1, acc):
     low, high, low_2, high_2 = acc[0], acc[1], acc[2], acc[3]
     for y in range(y0, y1):
         row = image[y]
+        fetch(image, y + AHEAD)
         for x in range(row.size - 2):
             step = minus(widen(row[x + 1]), widen(row[x]))
             add_product(low, high, x, step, step)
@@ -138,6 +177,7 @@ def add_value_and_square(image, y0, y1, acc):
     low, high, low_2, high_2 = acc[0], acc[1], acc[2], acc[3]
     for y in range(y0, y1):
         row = image[y]
+        fetch(image, y + AHEAD)
         for x in range(row.size):
             value = widen(row[x])
             add_value(low, high, x, value)
@@ -151,6 +191,7 @@ def add_values_and_step(image, y0, y1, acc):
     low, high, low_2, high_2, low_3, high_3 = acc[0], acc[1], acc[2], acc[3], acc[4], acc[5]
     for y in range(y0, y1):
         row = image[y]
+        fetch(image, y + AHEAD)
         for x in range(row.size - 1):
             value = widen(row[x])
             add_value(low, high, x, value)
@@ -170,6 +211,7 @@ def add_absolute_steps(image, y0, y1, acc):
     low, high, low_2, high_2 = acc[0], acc[1], acc[2], acc[3]
     for y in range(y0, y1):
         row = image[y]
+        fetch(image, y + AHEAD)
         below = image[min(y + 1, image.shape[0] - 1)]
         for x in range(row.size - 1):
             here = widen(row[x])
@@ -186,6 +228,7 @@ def add_product_of_steps(image, y0, y1, acc):
     low, high = acc[0], acc[1]
     for y in range(y0, y1):
         row, below = image[y], image[y + 1]
+        fetch(image, y + AHEAD)
         for x in range(row.size - 1):
             here = widen(row[x])
             along_x = abs(minus(widen(row[x + 1]), here))
@@ -210,6 +253,7 @@ def add_sobel_energy(image, y0, y1, acc):
     low, high = acc[0], acc[1]
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
+        fetch(image, y + AHEAD)
         for x in range(a.size - 2):
             along_x, along_y = _slopes(a, b, c, x)
             add_product(low, high, x, along_x, along_x)
@@ -224,6 +268,7 @@ def add_sobel_magnitude(image, y0, y1, acc):
     number = acc.dtype.type
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
+        fetch(image, y + AHEAD)
         for x in range(a.size - 2):
             along_x, along_y = _slopes(a, b, c, x)
             energy = number(along_x) * number(along_x) + number(along_y) * number(along_y)
@@ -246,6 +291,7 @@ def add_bend_modulus(image, y0, y1, acc):
     low, high = acc[0], acc[1]
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
+        fetch(image, y + AHEAD)
         for x in range(a.size - 2):
             add_value(low, high, x, abs(_bend(a, b, c, x)))
 
@@ -257,6 +303,7 @@ def add_bend_energy(image, y0, y1, acc):
     low, high = acc[0], acc[1]
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
+        fetch(image, y + AHEAD)
         for x in range(a.size - 2):
             bend = _bend(a, b, c, x)
             add_product(low, high, x, bend, bend)
@@ -269,6 +316,7 @@ def add_bend_and_square(image, y0, y1, acc):
     low, high, low_2, high_2 = acc[0], acc[1], acc[2], acc[3]
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
+        fetch(image, y + AHEAD)
         for x in range(a.size - 2):
             bend = _bend(a, b, c, x)
             add_value(low, high, x, bend)
@@ -288,6 +336,7 @@ def add_axes_moduli(image, y0, y1, acc):
     low, high = acc[0], acc[1]
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
+        fetch(image, y + AHEAD)
         for x in range(a.size - 2):
             add_value(low, high, x, _bent(b[x], b[x + 1], b[x + 2]))
             add_value(low, high, x, _bent(a[x + 1], b[x + 1], c[x + 1]))
@@ -300,6 +349,7 @@ def add_axes_and_diagonals(image, y0, y1, acc):
     low, high, low_2, high_2 = acc[0], acc[1], acc[2], acc[3]
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
+        fetch(image, y + AHEAD)
         for x in range(a.size - 2):
             add_value(low, high, x, _bent(b[x], b[x + 1], b[x + 2]))
             add_value(low, high, x, _bent(a[x + 1], b[x + 1], c[x + 1]))
@@ -315,6 +365,8 @@ def add_haar_energies(image, y0, y1, acc):
     number = acc.dtype.type
     for j in range(y0, y1):
         even, odd = image[2 * j], image[2 * j + 1]
+        fetch(image, 2 * j + AHEAD)
+        fetch(image, 2 * j + 1 + AHEAD)
         for i in range(even.size // 2):
             a, b = widen(even[2 * i]), widen(even[2 * i + 1])
             c, d = widen(odd[2 * i]), widen(odd[2 * i + 1])

@@ -170,10 +170,18 @@ def no_op():
     """Compile to nothing."""
 
 
-def test_windows_taller_than_integer_sums_can_hold(monkeypatch):
-    expected = focus_map(STACK, "smd", 16, 12)
-    monkeypatch.setattr(fast, "MOST_ROWS", 8)
-    np.testing.assert_allclose(focus_map(STACK, "smd", 16, 12), expected, rtol=1e-6)
+@pytest.mark.parametrize("name", ["vollath4", "variance", "vollath5"])
+def test_small_and_large_pixels_meet_in_one_map_without_a_rounding(name):
+    # Whole numbers: sums of squares in one half up to SMALL, in two above, are the same sums.
+    rng = np.random.default_rng(5)
+    faint = rng.integers(0, 2**14, (40, 52), dtype=np.uint16)
+    faint[:, 0] = 2**14 - 1  # the largest squares that are added up in one half
+    faint[:, 1] = 0
+    mixed = faint.copy()
+    mixed[33, 51] = 2**14  # one large pixel changes the path of its rows alone
+    for image in (faint, mixed, np.full_like(faint, 65_535)):
+        exact = focus_map(image.astype(np.float64), name, 24, 5)
+        np.testing.assert_allclose(focus_map(image, name, 24, 5), exact, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
