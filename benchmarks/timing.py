@@ -27,10 +27,15 @@ class Timing:
         """Median time by the clock for the whole task, in ms."""
         return 1e3 * statistics.median(self.wall_s) / self.share
 
+    def over_by_clock(self, other: Timing) -> float:
+        """How many times the other's time by the clock: for two that use the same threads."""
+        return self.wall_ms / other.wall_ms
+
     def over(self, other: Timing) -> float:
         """How many times the processor time of the other: ratio of medians.
 
-        Processor time of all threads, since by the clock a neighbour's program counts too.
+        Processor time of all threads: for two that use different numbers of them. Threads of
+        torch that wait in turning loops count as busy.
         """
         mine, theirs = statistics.median(self.cpu_s), statistics.median(other.cpu_s)
         return (mine / self.share) / (theirs / other.share)

@@ -15,6 +15,7 @@ from parfocal.measures.local import weigh_neighbours
 CACHED_SIZES = 16
 # On a CPU a matrix product wins where the terms it makes cost less than a Fourier transform.
 PRODUCT_TERMS = 128
+ROWS_PX_CPU = 2**18  # pixels transformed at once
 
 
 def low_cosines(
@@ -35,8 +36,19 @@ def low_cosines(
     even = images.shape[-1] % 2 == 0 and images.shape[-2] % 2 == 0
     if even and max(kept_y, kept_x) <= PRODUCT_TERMS:
         return _folded_product(images, kept_y, kept_x)
-    along_x = _cosines_of_rows(images, kept_x)
-    return _cosines_of_rows(along_x.transpose(-1, -2), kept_y).transpose(-1, -2)
+    return _cosines_down(_cosines_down(images, kept_x), kept_y)
+
+
+def _cosines_down(images: Tensor, kept: int) -> Tensor:
+    """Terms of each row, as columns; some rows at a time, whose spectra stay in the cache."""
+    step = max(1, ROWS_PX_CPU // images.shape[-1] // max(1, images[..., 0, 0].numel()))
+    if images.device.type != "cpu" or images.requires_grad or images.shape[-2] <= step:
+        return _cosines_of_rows(images, kept).transpose(-1, -2)
+    turned = images.new_empty(*images.shape[:-2], kept, images.shape[-2])
+    for first in range(0, images.shape[-2], step):
+        terms = _cosines_of_rows(images[..., first : first + step, :], kept)
+        turned[..., first : first + step] = terms.transpose(-1, -2)
+    return turned
 
 
 def _folded_product(images: Tensor, kept_y: int, kept_x: int) -> Tensor:
