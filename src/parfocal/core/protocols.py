@@ -6,10 +6,12 @@ A focus search needs a Microscope. Each further protocol is asked for only by wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
+
+from parfocal.core.setup import OpticalSetup
 
 
 @runtime_checkable
@@ -97,14 +99,14 @@ class Light(Protocol):
 
 @runtime_checkable
 class LedArray(Protocol):
-    """An array of lamps, of which one shines at a time."""
+    """An array of lamps, each a direction of light given as numerical apertures."""
 
-    def led(self) -> tuple[float, float]:
-        """Direction of the lamp in use as numerical apertures (na_y, na_x)."""
+    def leds(self) -> tuple[tuple[float, float], ...]:
+        """Directions (na_y, na_x) of the lamps that shine."""
         ...
 
-    def set_led(self, na_y: float, na_x: float) -> None:
-        """Shine from one direction, given as numerical apertures."""
+    def set_leds(self, na_yx: Sequence[tuple[float, float]]) -> None:
+        """Shine from these directions (na_y, na_x), and from no other."""
         ...
 
 
@@ -185,4 +187,40 @@ class DoseMeter(Protocol):
     @property
     def ledger(self) -> Ledger:
         """The account so far."""
+        ...
+
+
+@runtime_checkable
+class Defocus(Protocol):
+    """What a predictor answers; only the status ``found`` is an answer."""
+
+    @property
+    def status(self) -> str:
+        """One of ``parfocal.core.results.Status``."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Plain words."""
+        ...
+
+    @property
+    def defocus_um(self) -> float | None:
+        """z of the first image minus z of best focus, in um."""
+        ...
+
+    @property
+    def interval_um(self) -> tuple[float, float] | None:
+        """90 % interval (low, high) of defocus_um."""
+        ...
+
+
+@runtime_checkable
+class DefocusPredictor(Protocol):
+    """Something that tells from one to three images how far the first is from focus."""
+
+    def predict(
+        self, images: Any, *, spacing_um: float | None = None, setup: OpticalSetup | None = None
+    ) -> Defocus:
+        """Judge images (n, y, x), in order of increasing stage z, ``spacing_um`` apart."""
         ...

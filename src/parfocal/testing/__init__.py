@@ -1,0 +1,8 @@
+"""Contract suites for authors of drivers and searches: subclass one, give a fixture, run pytest.
+
+This package needs pytest and is imported by tests alone.
+"""
+
+from parfocal.testing.devices import CameraContract, MicroscopeContract, StageContract
+
+__all__ = ["CameraContract", "MicroscopeContract", "StageContract"]
