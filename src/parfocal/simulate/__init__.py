@@ -7,6 +7,11 @@ from parfocal.simulate.catalog import (
     make_specimen,
 )
 from parfocal.simulate.field import Draws, Field
+from parfocal.simulate.objects import (
+    draw_windows,
+    specimen_from_image,
+    specimen_from_volume,
+)
 from parfocal.simulate.specimen import (
     Specimen,
     bend,
@@ -21,8 +26,11 @@ __all__ = [
     "Specimen",
     "SpecimenRow",
     "bend",
+    "draw_windows",
     "find_specimen",
     "in_focus",
     "make_specimen",
+    "specimen_from_image",
+    "specimen_from_volume",
     "structure_height",
 ]

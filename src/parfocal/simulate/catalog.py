@@ -61,6 +61,17 @@ SPECIMENS: tuple[SpecimenRow, ...] = (
     _row("nuclei", "packed_nuclei", "nuclei", "fluorescence", 40.0, "nuclei packed in depth"),
     _row("filaments", "microtubules", "filaments", "fluorescence", 3.0, "microtubules of cells"),
     _row("filaments", "filaments", "filaments", "fluorescence", 1.0, "single filaments on glass"),
+    _row("cells", "epithelium", "epithelium", "fluorescence", 8.0, "membranes of an epithelium"),
+    _row("cells", "mitochondria", "cells", "fluorescence", 5.0, "mitochondria of cells"),
+    _row("cells", "cells", "cells", "fluorescence", 6.0, "whole cells: nucleus and organelles"),
+    _row("cells", "phase_cells", "cells", "transmission", 6.0, "living cells, unstained, as phase"),
+    _row("neurites", "neurites", "neurites", "fluorescence", 12.0, "neurons, spines and axons"),
+    _row("hair_cells", "hair_cells", "hair_cells", "fluorescence", 20.0, "rows of hair cells"),
+    _row("tissue", "dense_tissue", "tissue", "fluorescence", 60.0, "cleared tissue, hazy"),
+    _row("tissue", "nematode", "nematode", "fluorescence", 40.0, "a worm with glowing neurons"),
+    _row("blood", "blood_smear", "blood", "transmission", 2.0, "blood cells, phase and absorption"),
+    _row("histology", "histology", "histology", "transmission", 4.0, "H&E-like section"),
+    _row("histology", "tissue_section", "sections", "transmission", 4.0, "unstained section"),
 )
 
 

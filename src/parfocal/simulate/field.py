@@ -139,22 +139,25 @@ class Draws:
         """One even draw as a plain number."""
         return float(self.uniform(1, low=low, high=high))
 
-    def places(self, field: Field, count: int, *, evenness: int = 1) -> Float[Tensor, "n 2"]:
-        """Positions (y, x) in um; ``evenness`` candidates each, the farthest from the rest kept.
+    def places(
+        self, field: Field, count: int, *, apart: bool = False, occupied: float = 0.75
+    ) -> Float[Tensor, "n 2"]:
+        """Positions (y, x) in um: a Poisson field, or places that keep ``apart`` as cells do.
 
-        One candidate is a Poisson field. More of them keep a distance, as cells do: Mitchell's
-        best candidate [Mitchell1991]_, in rounds that double the number of places.
+        Those are sites of a brick lattice, ``occupied`` of them at random, each displaced by up
+        to two fifths of the lattice's pitch; the cost grows with the count alone.
         """
         sides = torch.tensor(field.sides_um, device=self.device)
-        if evenness <= 1:
+        if not apart:
             return self.uniform(count, 2) * sides
-        placed = self.uniform(1, 2)
-        while len(placed) < count:
-            fresh = min(len(placed), count - len(placed), 256)
-            tries = self.uniform(fresh, evenness, 2)
-            gap = (tries[:, :, None] - placed).abs()
-            gap = torch.minimum(gap, 1.0 - gap) * sides
-            nearest = gap.square().sum(-1).amin(-1)
-            best = nearest.argmax(1)
-            placed = torch.cat((placed, tries[torch.arange(fresh, device=self.device), best]))
-        return placed * sides
+        pitch = math.sqrt(field.area_um2 * occupied / count)
+        rows = max(1, round(field.sides_um[0] / pitch))
+        columns = max(1, math.ceil(count / rows / occupied))
+        keys = torch.rand(rows * columns, generator=self.generator, device=self.generator.device)
+        site = keys.argsort()[:count].to(self.device)
+        row, column = site // columns, site % columns
+        brick = 0.5 * (row % 2) if rows % 2 == 0 else torch.zeros_like(row)
+        lattice = torch.stack((row, column + brick), 1) + self.uniform(1, 2)
+        lattice = lattice + self.uniform(count, 2, low=-0.4, high=0.4)
+        share = lattice / torch.tensor([rows, columns], device=self.device)
+        return torch.remainder(share, 1.0) * sides

@@ -67,7 +67,7 @@ def microtubules(
         Length over which the direction is kept; shorter in cells than in vitro.
     """
     cells = field.count(cells_per_mm2)
-    home = draws.places(field, cells, evenness=4)
+    home = draws.places(field, cells, apart=True)
     step_um = max(0.5 * field.pixel_um, 0.04)
     steps = max(2, round(2.0 * length_um / step_um))
     each = max(4, min(per_cell, _POINTS_AT_MOST // (steps * cells)))

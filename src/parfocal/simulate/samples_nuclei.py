@@ -39,7 +39,7 @@ def nuclei(
         Contrast of the chromatin: standard deviation of the logarithm of brightness.
     """
     count = field.count(per_mm2)
-    places = _with_heights(field, draws, draws.places(field, count, evenness=8), height_um)
+    places = _with_heights(field, draws, draws.places(field, count, apart=True), height_um)
     radii = _radii(draws, count, length_um, height_um)
     volume = _interphase(field, draws, places, radii, chromatin)
     dividing = int(draws.uniform(count).lt(mitosis_fraction).sum())

@@ -49,8 +49,3 @@ def _mix_layers(field: Field, size_um: float, device: torch.device) -> Tensor:
     weights = torch.exp(-2.0 * (apart / size_um) ** 2)
     weights = weights / weights.square().sum(1, keepdim=True).sqrt()
     return weights.to(torch.complex64)
-
-
-def soft_step(values: Tensor, *, edge: float, width: float) -> Tensor:
-    """From 0 below ``edge`` to 1 above it, over about ``width``."""
-    return torch.sigmoid((values - edge) * (4.0 / width))
