@@ -186,6 +186,8 @@ def led_source(
     >>> led_source([(0.0, 0.1), (0.0, 0.2)], brightness=[3.0, 1.0]).weights
     tensor([0.7500, 0.2500])
     """
+    if brightness is not None and len(brightness) != len(na_yx):
+        raise InputError(f"{len(na_yx)} LEDs came with {len(brightness)} values of brightness.")
     weights = torch.tensor([1.0] * len(na_yx) if brightness is None else list(brightness))
     places = torch.tensor(list(na_yx), dtype=torch.float32).reshape(-1, 2)
     return Source(na_yx=places, weights=weights / weights.sum())

@@ -335,7 +335,8 @@ def _cut_out(
         place = first[:, None] + torch.arange(count, device=device)
         places.append(place.long() % size)
         frequencies.append(place / bins + tilt[:, None])
-    y, x = torch.broadcast_tensors(frequencies[0][:, :, None], frequencies[1][:, None, :])
+    y = frequencies[0][:, :, None].expand(-1, -1, frequencies[1].shape[1])
+    x = frequencies[1][:, None, :].expand_as(y)
     frequency2 = y.square() + x.square()
     pupil = (frequency2 <= (radius * ON_THE_EDGE) ** 2).to(torch.complex128)
     # Zernike terms, like defocus, are phases of exp(-i delay): their waves run the other way.
