@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         transmission_pixel_um,
         transmitted_images,
     )
-    from parfocal.optics.zernike import Aberrations, zernike_polynomial
+    from parfocal.optics.zernike import Aberrations, zernike_basis
 
 _ADDRESSES = {
     "Aberrations": "zernike",
@@ -54,7 +54,7 @@ _ADDRESSES = {
     "transmission_pixel_um": "transmission",
     "transmitted_images": "transmission",
     "widefield_psf": "psf",
-    "zernike_polynomial": "zernike",
+    "zernike_basis": "zernike",
 }
 
 __all__ = [
@@ -83,7 +83,7 @@ __all__ = [
     "transmission_pixel_um",
     "transmitted_images",
     "widefield_psf",
-    "zernike_polynomial",
+    "zernike_basis",
 ]
 
 

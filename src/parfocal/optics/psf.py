@@ -36,7 +36,7 @@ from parfocal.optics.zernike import Aberrations, steepest_slope, zernike
 
 Model = Literal["scalar", "vectorial"]
 Depths = Tensor | Sequence[float] | np.ndarray
-MARGIN = 12.0  # lambda / NA that the grid is wider than 1.5 times the spread, to either side
+MARGIN = 20.0  # lambda / NA that the grid is wider than 1.5 times the spread, to either side
 TAILS = 48.0  # lambda / NA of a large window that are computed; tails beyond count as 0
 CHUNK_POINTS = 2**21
 

@@ -66,7 +66,8 @@ def through_holes(
         torch.hypot(y, torch.fft.rfftfreq(size, step_um, **like)) * diameter_um
     )
     spectrum = torch.fft.rfft2(images) * response.pow(times).to(images)
-    return torch.fft.irfft2(spectrum, s=(size, size))
+    averaged: Tensor = torch.fft.irfft2(spectrum, s=(size, size))
+    return averaged
 
 
 def _finer(setup: OpticalSetup, excitation_nm: float, size_px: int) -> int:
@@ -155,8 +156,8 @@ def confocal_psf(
 
     Returns
     -------
-    Light at each position of the scan, averaged over the pixel, relative: the plane in focus sums
-    to 1 (less what falls outside the window), others to less.
+    Light at each position of the scan, averaged over the pixel, relative: the window in
+    focus sums to 1, others to less.
 
     Raises
     ------
@@ -170,7 +171,7 @@ def confocal_psf(
     Examples
     --------
     >>> setup = OpticalSetup(na=1.2, wavelength_nm=520, pixel_um=0.1, immersion_index=1.333)
-    >>> psf = confocal_psf(setup, [0.0, 2.0], excitation_nm=488, size_px=32)
+    >>> psf = confocal_psf(setup, [0.0, 2.0], excitation_nm=488.0, size_px=32)
     >>> bool(psf[1].sum() < 0.2 * psf[0].sum())
     True
     """
@@ -224,8 +225,8 @@ def spinning_disk_psf(
 
     Returns
     -------
-    Light in each camera pixel, relative: the plane in focus sums to 1 (less what falls outside
-    the window); far from focus the sum tends to the crosstalk of the array.
+    Light in each camera pixel, relative: the window in focus sums to 1; far from focus the sum
+    tends to the crosstalk of the array times the share of widefield light in the window.
 
     Raises
     ------
@@ -239,7 +240,7 @@ def spinning_disk_psf(
     Examples
     --------
     >>> setup = OpticalSetup(na=1.2, wavelength_nm=520, pixel_um=0.1, immersion_index=1.333)
-    >>> psf = spinning_disk_psf(setup, [0.0, 2.0], excitation_nm=488, pinhole_um=0.83,
+    >>> psf = spinning_disk_psf(setup, [0.0, 2.0], excitation_nm=488.0, pinhole_um=0.83,
     ...                         spacing_um=4.2, size_px=32)
     >>> bool(psf[1].sum() < 0.5 * psf[0].sum())
     True
