@@ -23,7 +23,7 @@ from parfocal.core.errors import InputError, ShapeError
 from parfocal.core.setup import OpticalSetup
 from parfocal.optics.illumination import Source, half_annulus_source, led_source
 from parfocal.optics.propagation import angular_spectrum, travel_factor
-from parfocal.optics.zernike import Aberrations, zernike
+from parfocal.optics.zernike import Aberrations, zernike_basis
 
 MOST_POINTS_AT_ONCE = 2**19  # complex samples of all source points together: fits a cache
 ONE_STEP_UM = 1e-5  # planes as even as this share one factor
@@ -340,8 +340,11 @@ def _cut_out(
     frequency2 = y.square() + x.square()
     pupil = (frequency2 <= (radius * ON_THE_EDGE) ** 2).to(torch.complex128)
     # Zernike terms, like defocus, are phases of exp(-i delay): their waves run the other way.
-    for j, waves in (aberrations.zernike_waves if aberrations else {}).items():
-        phase = -2.0 * math.pi * waves * zernike(j, -y / radius, -x / radius)
+    terms = aberrations.zernike_waves if aberrations else {}
+    for term, waves in zip(
+        zernike_basis(list(terms), -y / radius, -x / radius), terms.values(), strict=True
+    ):
+        phase = -2.0 * math.pi * waves * term
         pupil = pupil * torch.polar(torch.ones_like(phase), phase)
     return _Blocks(
         rows=places[0],
