@@ -61,6 +61,17 @@ def test_plane_wave_takes_on_its_exact_phase():
     torch.testing.assert_close(single, expected.cfloat(), atol=2e-5, rtol=0)
 
 
+def test_evanescent_wave_decays_by_its_exact_rate():
+    """A wave of 0.4 um at 500 nm: its own phase stands still, less that of the axial wave."""
+    x_um = torch.arange(8, dtype=torch.float64) * 0.05
+    wave = torch.exp(2j * math.pi * x_um / 0.4).expand(4, -1)
+    optics = {"wavelength_nm": WAVELENGTH_NM, "pixel_um": 0.05}
+    found = angular_spectrum(wave, torch.tensor([0.3], dtype=torch.float64), **optics)[0]
+    rate = math.sqrt(1 / 0.4**2 - 1 / 0.5**2)
+    expected = wave * np.exp(-2 * math.pi * 0.3 * (rate + 1j / 0.5))
+    torch.testing.assert_close(found, expected)
+
+
 def test_tilt_is_a_factor_of_the_field():
     """With a tilt that fits the grid, splitting it off or leaving it in is the same."""
     x_um = torch.arange(64, dtype=torch.float64) * 0.2

@@ -71,6 +71,15 @@ def test_stand_in_has_poissons_distribution(electrons):
         assert np.abs(found - stats.poisson.cdf(np.arange(count.size), electrons)).max() < allowed
 
 
+def test_stand_in_has_poissons_mean_variance_and_skewness():
+    options = {"gain": 1.0, "offset": 0.0, "read_noise": 0.0, "ceiling": 65535.0}
+    drawn = camera_counts(flat(10.0, 1600), **options, generator=seeded(9), method="gaussian")
+    off = drawn.double() - 10.0
+    assert abs(off.mean()) < 4 * (10 / off.numel()) ** 0.5
+    assert off.square().mean().item() == pytest.approx(10.0, rel=4e-3)
+    assert off.pow(3).mean().item() == pytest.approx(10.0, rel=0.05)
+
+
 def test_stand_in_without_skew_would_be_seen():
     plain = np.round(stats.norm.ppf((np.arange(2**18) + 0.5) / 2**18) * 20**0.5 + 20).clip(0)
     found = np.cumsum(np.bincount(plain.astype(int))) / plain.size
