@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parfocal import io, measures, score
+    from parfocal import drive, io, measures, score
     from parfocal.core.errors import ParfocalError
     from parfocal.core.results import (
         DepthMap,
@@ -40,7 +40,7 @@ _ADDRESSES = {
     "TileFocus": "parfocal.core.results",
     "open_stack": "parfocal.io.opening",
 }
-_ROOMS = ("io", "measures", "score")
+_ROOMS = ("drive", "io", "measures", "score")
 
 __all__ = [
     "DepthMap",
@@ -53,6 +53,7 @@ __all__ = [
     "ParfocalError",
     "Status",
     "TileFocus",
+    "drive",
     "io",
     "measures",
     "open_stack",

@@ -50,3 +50,15 @@ class StageError(DeviceError):
 
 class CameraError(DeviceError):
     """A camera raised or gave no image."""
+
+
+class ForeignMoveError(StageError):
+    """A stage that is no longer where it was left: someone else moves it, so nothing here does."""
+
+
+class LimitsError(InputError):
+    """A position, step or setting that the limits of a run do not allow; nothing has moved."""
+
+
+class BudgetError(ParfocalError):
+    """The next image would exceed the images, exposure or time that the limits allow."""

@@ -1,0 +1,35 @@
+"""Move a microscope to focus, safely."""
+
+from __future__ import annotations
+
+from parfocal.drive.brent import BrentSearch, GoldenSearch
+from parfocal.drive.gate import Gate
+from parfocal.drive.limits import Limits
+from parfocal.drive.loop import autofocus
+from parfocal.drive.record import FocusReport
+from parfocal.drive.search import Eye, Proposal, Search
+from parfocal.drive.shots import Sharpness, Shot
+from parfocal.drive.sweeps import (
+    CoarseFineSearch,
+    ContinuousSweepSearch,
+    EarlyStopSearch,
+    SweepSearch,
+)
+
+__all__ = [
+    "BrentSearch",
+    "CoarseFineSearch",
+    "ContinuousSweepSearch",
+    "EarlyStopSearch",
+    "Eye",
+    "FocusReport",
+    "Gate",
+    "GoldenSearch",
+    "Limits",
+    "Proposal",
+    "Search",
+    "Sharpness",
+    "Shot",
+    "SweepSearch",
+    "autofocus",
+]
