@@ -40,6 +40,7 @@ class Exposer:
         self._world, self._path, self._ledger = world, path, ledger
         self._noise = torch.Generator().manual_seed(world.seed)
         self._dice = np.random.default_rng([world.seed, 20])
+        self.faults = world.faults
         self.exposure_ms = world.detector.exposure_ms
         self.gain = world.detector.camera.counts_per_electron
 
@@ -62,7 +63,7 @@ class Exposer:
         """
         exposure_ms, number = self.exposure_ms, self._ledger.images + 1
         middle_s = start_s + exposure_ms / 2000
-        fails = self._world.faults.frames.strikes(number, generator=self._dice)
+        fails = self.faults.frames.strikes(number, generator=self._dice)
         image = None
         if not fails:
             positions = self._positions(start_s, carriage_um)

@@ -16,6 +16,7 @@ from parfocal.core.errors import CameraError, InputError, StageError, UnknownNam
 from parfocal.core.setup import OpticalSetup, defocus_um
 from parfocal.simulate.clocks import RealClock, SimulatedClock
 from parfocal.simulate.exposing import Exposer
+from parfocal.simulate.faults import FaultSettings
 from parfocal.simulate.ledger import DoseLedger
 from parfocal.simulate.optical_path import OpticalPath
 from parfocal.simulate.scene import MakeImages, real_renderer
@@ -236,6 +237,14 @@ class VirtualMicroscope:
             self._path.light.settle(self.now_s(), self._place())
             self._path.light.on = bool(on)
 
+    def auto_shutter(self) -> bool:
+        """Whether each exposure opens the shutter by itself."""
+        return self._path.light.auto_shutter
+
+    def set_auto_shutter(self, on: bool) -> None:
+        """Let exposures open the shutter, or leave it to ``set_light``."""
+        self._path.light.auto_shutter = bool(on)
+
     def leds(self) -> tuple[tuple[float, float], ...]:
         """Directions (na_y, na_x) of the lamps that shine."""
         return self._path.leds
@@ -267,6 +276,25 @@ class VirtualMicroscope:
         with self._lock:
             self._wait_until(self.now_s() + seconds)
             self._path.light.settle(self.now_s(), self._place())
+
+    # Faults
+
+    def faults(self) -> FaultSettings:
+        """What goes wrong from now on."""
+        return self._exposer.faults
+
+    def set_faults(self, faults: FaultSettings) -> None:
+        """Change what goes wrong; attempts are counted from the beginning all the same."""
+        with self._lock:
+            self._exposer.faults = faults
+            self._z.stalls, self._z.hangs, self._z.hang_s = (
+                faults.z_stalls, faults.z_hangs, faults.hang_s,
+            )  # fmt: skip
+            self._x.stalls = self._y.stalls = faults.xy_stalls
+
+    def moves(self) -> int:
+        """Moves of the focus so far: the next one has this number plus 1."""
+        return self._z.moves
 
     # How it works
 

@@ -34,6 +34,7 @@ class Lamp:
     def __init__(self, settings: LightSettings, bleaching: Bleaching, ledger: DoseLedger) -> None:
         self.settings = settings
         self.on = False
+        self.auto_shutter = settings.auto_shutter
         self._bleaching, self._ledger = bleaching, ledger
         self._since_s = 0.0
 
@@ -53,7 +54,7 @@ class Lamp:
     @property
     def shines(self) -> bool:
         """Whether light falls on the specimen during an exposure."""
-        return self.on or self.settings.auto_shutter
+        return self.on or self.auto_shutter
 
     def _spend(self, dose: float, place: tuple[int, int]) -> None:
         if dose > 0:

@@ -141,7 +141,7 @@ class Axis:
         self.travel_um = 0.0
         self.commanded_um = settings.start_um
         self._dice = np.random.default_rng(0) if generator is None else generator
-        self._stalls, self._hangs, self._hang_s = stalls or Fault(), hangs or Fault(), hang_s
+        self.stalls, self.hangs, self.hang_s = stalls or Fault(), hangs or Fault(), hang_s
         rest = settings.start_um
         self._motion = Motion(
             start_s=-math.inf, end_s=-math.inf, start_um=rest, end_um=rest, carriage_um=rest
@@ -188,14 +188,14 @@ class Axis:
         end, failure = self._end(here, goal)
         speed = self.settings.speed_um_per_s if speed_um_per_s is None else speed_um_per_s
         arrival = now_s + abs(end - here) / speed
-        hangs = self._hangs.strikes(self.moves, generator=self._dice)
+        hangs = self.hangs.strikes(self.moves, generator=self._dice)
         error = self.settings.repeatability_um
         play = self.settings.backlash_um
         self.travel_um += abs(end - here)
         self._motion = Motion(
             start_s=now_s,
             end_s=arrival,
-            ready_s=arrival + self.settings.settle_s + (self._hang_s if hangs else 0.0),
+            ready_s=arrival + self.settings.settle_s + (self.hang_s if hangs else 0.0),
             start_um=here,
             end_um=end,
             carriage_um=min(max(self._motion.carriage_um, here), here + play),
@@ -254,7 +254,7 @@ class Axis:
         low, high = self.settings.hard_range_um
         end = min(max(goal_um, low), high)
         failure = None if end == goal_um else "ran into its hard limit"
-        if self._stalls.strikes(self.moves, generator=self._dice):
+        if self.stalls.strikes(self.moves, generator=self._dice):
             end = here_um + float(self._dice.uniform(0.1, 0.9)) * (end - here_um)
             failure = "stalled"
         return end, failure
