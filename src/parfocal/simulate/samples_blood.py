@@ -14,6 +14,7 @@ from parfocal.simulate.specimen import PHASE_REFERENCE_NM, Specimen
 from parfocal.simulate.textures import smooth_noise
 
 RED_CELL_UM = 7.82
+_SAMPLES_AT_ONCE = 2_000_000
 
 
 def red_cell_thickness_um(relative: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
@@ -51,7 +52,7 @@ def blood_smear(
     stain
         Absorption (natural logarithm) per um of red cell.
     """
-    length, _ = _red_cells(field, draws, field.count(red_per_mm2))
+    length = _red_cells(field, draws, field.count(red_per_mm2))
     length *= torch.exp(0.05 * smooth_noise(field, draws, size_um=1.0, flat=True))
     absorption = stain * length
     white, nucleus = _white_cells(field, draws, white_per_mm2)
@@ -78,41 +79,58 @@ def blood_smear(
     )
 
 
-def _red_cells(field: Field, draws: Draws, count: int) -> tuple[Tensor, Tensor]:
+def _red_cells(field: Field, draws: Draws, count: int) -> Tensor:
     """Length of red cell in each voxel, in um; each cell lies at its own height, a little oval."""
     centre = draws.places(field, count, apart=True)
     radius = 0.5 * RED_CELL_UM * draws.spread(count, middle=1.0, sigma=0.06)
-    oval, angle = draws.uniform(count, low=0.86, high=1.0), draws.angle(count)
-    dimple = draws.uniform(count, low=0.55, high=1.0)[:, None, None]
-    reach = max(2, math.ceil(float(radius.max()) / field.pixel_um) + 1)
+    shape = torch.stack(
+        (
+            radius,
+            draws.uniform(count, low=0.86, high=1.0),  # how round
+            draws.angle(count),
+            draws.uniform(count, low=0.55, high=1.0),  # how deep the dimple
+        ),
+        dim=1,
+    )
+    reach = max(1, math.ceil(float(radius.max()) / field.pixel_um))
     fine = min(8, max(1, math.ceil(2.0 * field.pixel_um)))  # samples per pixel, for coarse ones
-    offsets = torch.arange(-reach * fine, (reach + 1) * fine, device=draws.device)
-    home = torch.floor(centre / field.pixel_um).long()
-    where = (offsets.float() + 0.5) / fine
-    dy = ((home[:, :1] + where) * field.pixel_um - centre[:, :1])[:, :, None]
-    dx = ((home[:, 1:] + where) * field.pixel_um - centre[:, 1:])[:, None, :]
-    cos, sin = torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
-    u, v = dx * cos + dy * sin, (dy * cos - dx * sin) / oval[:, None, None]
-    relative = torch.hypot(u, v) / radius[:, None, None]
-    biconcave = red_cell_thickness_um(relative)
-    dome = 2.2 * (1.0 - relative.square()).clamp(min=0.0).sqrt()
-    thickness = dimple * biconcave + (1.0 - dimple) * torch.minimum(dome, biconcave + 1.0)
-    side = 2 * reach + 1
-    thickness = thickness.view(count, side, fine, side, fine).mean((2, 4))
-    rows = (home[:, :1] + torch.arange(-reach, reach + 1, device=draws.device)) % field.size_y
-    columns = (home[:, 1:] + torch.arange(-reach, reach + 1, device=draws.device)) % field.size_x
-    index = rows[:, :, None] * field.size_x + columns[:, None, :]
     level = (draws.normal(count, sd=0.15).clamp(-0.5, 0.5) * field.thickness_um) / field.step_um
     place = (level + 0.5 * (field.layers - 1)).clamp(0.0, field.layers - 1.0)
     volume = field.blank()
     flat, plane = volume.view(-1), field.size_y * field.size_x
-    lower = place.floor().long()
-    for up in (0, 1) if field.layers > 1 else (0,):
-        share = (place - lower) if up else 1.0 - (place - lower)
-        layer = (lower + up).clamp(max=field.layers - 1)
-        there = index + (layer * plane)[:, None, None]
-        flat.index_add_(0, there.flatten(), (thickness * share[:, None, None]).flatten())
-    return volume, place
+    cells = torch.arange(count, device=draws.device)
+    for part in torch.split(cells, max(1, _SAMPLES_AT_ONCE // ((2 * reach + 1) * fine) ** 2)):
+        thickness, index = _red_windows(field, centre[part], shape[part], reach, fine)
+        lower = place[part].floor()
+        for up in (0, 1) if field.layers > 1 else (0,):
+            share = (place[part] - lower) if up else 1.0 - (place[part] - lower)
+            layer = (lower.long() + up).clamp(max=field.layers - 1)
+            there = index + (layer * plane)[:, None, None]
+            flat.index_add_(0, there.flatten(), (thickness * share[:, None, None]).flatten())
+    return volume
+
+
+def _red_windows(
+    field: Field, centre: Tensor, shape: Tensor, reach: int, fine: int
+) -> tuple[Tensor, Tensor]:
+    """Thickness of each cell in a window of pixels around it, and where those pixels lie."""
+    side = 2 * reach + 1
+    radius, oval, angle, dimple = (value[:, None, None] for value in shape.unbind(1))
+    steps = torch.arange(-reach * fine, (reach + 1) * fine, device=centre.device)
+    where = (steps + 0.5) / fine
+    home = torch.floor(centre / field.pixel_um).long()
+    dy = ((home[:, :1] + where) * field.pixel_um - centre[:, :1])[:, :, None]
+    dx = ((home[:, 1:] + where) * field.pixel_um - centre[:, 1:])[:, None, :]
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    relative = torch.hypot(dx * cos + dy * sin, (dy * cos - dx * sin) / oval) / radius
+    biconcave = red_cell_thickness_um(relative)
+    dome = 2.2 * (1.0 - relative.square()).clamp(min=0.0).sqrt()
+    thickness = dimple * biconcave + (1.0 - dimple) * torch.minimum(dome, biconcave + 1.0)
+    thickness = thickness.view(-1, side, fine, side, fine).mean((2, 4))
+    offsets = torch.arange(-reach, reach + 1, device=centre.device)
+    rows, columns = (home[:, axis, None] + offsets for axis in (0, 1))
+    index = (rows % field.size_y)[:, :, None] * field.size_x
+    return thickness, index + (columns % field.size_x)[:, None, :]
 
 
 def _white_cells(field: Field, draws: Draws, per_mm2: float) -> tuple[Tensor, Tensor]:

@@ -105,6 +105,15 @@ def _around_nucleus(culture: Culture, draws: Draws, each: int, outer: float = 0.
     return torch.stack((height, radius * torch.sin(theta), radius * torch.cos(theta)), -1)
 
 
+def _inside(culture: Culture, places: Tensor) -> Tensor:
+    """Whether places (cell, n, 3) lie over the body of their cell, with a margin."""
+    y, x = (places - culture.centre_um[:, None])[..., 1:].unbind(-1)
+    cos, sin = torch.cos(culture.angle_rad)[:, None], torch.sin(culture.angle_rad)[:, None]
+    across, along = y * cos - x * sin, y * sin + x * cos
+    half = culture.body_um[:, None]
+    return (across / half[..., 1]) ** 2 + (along / half[..., 2]) ** 2 < 0.75
+
+
 def _mitochondria(field: Field, draws: Draws, culture: Culture, per_cell: int) -> Tensor:
     """Threads of 1 to 8 um that run mostly away from the nucleus, each of unit light per um."""
     step_um = max(0.5 * field.pixel_um, 0.06)
@@ -118,6 +127,7 @@ def _mitochondria(field: Field, draws: Draws, culture: Culture, per_cell: int) -
     paths = wander(draws, start, heading, steps, step_um, 2.5, rise_sd=0.1)
     length = draws.uniform(cells * each, 1, low=1.0, high=8.0)
     there = torch.arange(steps, device=paths.device) * step_um < length
+    there &= _inside(culture, paths.view(cells, -1, 3)).view(there.shape)
     points = paths[there]
     jitter = draws.normal(*points.shape, sd=0.12)  # a thread is about 0.4 um wide
     places = torch.cat((within(field, points[:, :1]), points[:, 1:]), 1) + jitter
@@ -173,13 +183,13 @@ def phase_cells(
 ) -> Specimen:
     """Unstained living cells: domes of cytoplasm, nucleus, nucleoli and granules, all phase.
 
-    ``index_step`` is the refractive index of cytoplasm above the medium; the nucleus has a third
-    of it more, granules twice as much.
+    ``index_step`` is the refractive index of cytoplasm above the medium; the nucleus adds
+    six tenths of it, granules twice as much.
     """
     culture = grow_culture(field, draws, per_mm2=cells_per_mm2)
     volume = _bodies(field, draws, culture)
     volume *= torch.exp(0.12 * smooth_noise(field, draws, size_um=1.2, flat=True))
-    volume += 0.35 * _bodies(field, draws, culture, nucleus=True)
+    volume += 0.6 * _bodies(field, draws, culture, nucleus=True)
     spots = _placed(culture, _around_nucleus(culture, draws, 60, outer=0.75)).view(-1, 3)
     radius = draws.spread(len(spots), middle=0.35, sigma=0.35)
     deposit_balls(volume, field, spots, radius, 2.0 * 4.19 * radius**3)
@@ -187,7 +197,7 @@ def phase_cells(
     middle = 0.4 * middle * draws.normal(len(culture.centre_um), 2, 3)
     nucleoli = _placed(culture, middle).view(-1, 3)
     size = draws.spread(len(nucleoli), middle=1.1, sigma=0.2)
-    deposit_balls(volume, field, nucleoli, size, 0.8 * 4.19 * size**3)
+    deposit_balls(volume, field, nucleoli, size, 1.6 * 4.19 * size**3)
     per_um = 2.0 * math.pi * index_step / (PHASE_REFERENCE_NM * 1e-3)
     return Specimen(
         pixel_um=field.pixel_um,

@@ -161,19 +161,20 @@ def _worm_body(volume: Tensor, field: Field, worm: _Worm) -> None:
     y, x = field.centres_um()
     side_y = field.sides_um[0]
     heights = field.heights_um[:, None, None]
+    flat = torch.full_like(volume[0], torch.inf)
     for index in range(worm.count):
         middle, slope = worm.middle_um(index, x)
         gap = y - middle
         gap = (gap - side_y * torch.round(gap / side_y)) * torch.rsqrt(1.0 + slope**2)
-        flat = (gap / worm.radius_um) ** 2
-        if field.layers == 1:
-            volume += 0.5 * (1.0 - flat).clamp(min=0.0).sqrt()
-            continue
-        radius = (flat + (heights / max(worm.half_um, 1e-6)) ** 2).sqrt()
-        soft = (field.step_um + field.pixel_um) / worm.radius_um
-        inside = ((1.0 - radius) / soft + 0.5).clamp(0.0, 1.0)
-        skin = torch.exp(-(((radius - 0.96) / max(0.05, soft)) ** 2))
-        volume += field.step_um * (0.03 * inside + 0.05 * skin)
+        flat = torch.minimum(flat, (gap / worm.radius_um) ** 2)
+    if field.layers == 1:
+        volume += 0.5 * (1.0 - flat).clamp(min=0.0).sqrt()
+        return
+    radius = (flat + (heights / max(worm.half_um, 1e-6)) ** 2).sqrt()
+    soft = (field.step_um + field.pixel_um) / worm.radius_um
+    inside = ((1.0 - radius) / soft + 0.5).clamp(0.0, 1.0)
+    skin = torch.exp(-(((radius - 0.96) / max(0.05, soft)) ** 2))
+    volume += field.step_um * (0.03 * inside + 0.05 * skin)
 
 
 def _processes(volume: Tensor, field: Field, draws: Draws, worm: _Worm, index: int) -> None:
