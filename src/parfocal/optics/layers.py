@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -126,6 +127,7 @@ def transmitted(
     return p.sqrt() * passes, s.sqrt() * passes
 
 
+@lru_cache(maxsize=64)
 def focal_shift_um(setup: OpticalSetup, layers: Layers) -> float:
     """Stage z of best focus less that of nominal focus, in um.
 

@@ -138,6 +138,8 @@ class Pupil:
 
     def intensities(self, z_um: Float[Tensor, " z"]) -> Float[Tensor, "z grid grid"]:
         """Image of a point at each defocus, in um; each plane sums to 1."""
+        if len(z_um) == 0:
+            return z_um.new_zeros(0, self.grid_px, self.grid_px)
         waves = self.phase_waves + z_um[:, None, None] * self.defocus_waves_per_um
         phasors = torch.polar(torch.ones_like(waves), 2 * math.pi * waves)
         images = phasors.real.new_zeros(len(z_um), self.grid_px, self.grid_px)
