@@ -18,6 +18,9 @@ from parfocal.drive.focus_points import FocusPoint, SurfaceSettings
 from parfocal.drive.kriging import Grid, Heights, Mixture, fit, in_order
 from parfocal.drive.kriging import mixture_quantile as quantile
 
+MOST_EXPLANATIONS = 16
+"""So many explanations decide where to measure next."""
+
 XY = tuple[float, float]
 Numbers = float | int | Sequence[float | int] | NDArray[Any]
 Places = Sequence[XY] | NDArray[Any]
@@ -145,21 +148,18 @@ class FocusSurface:
 
         Returns
         -------
-        Index of the candidate, the first of equals.
+        Index of the candidate, the first of equals. A place that is measured already comes last.
         """
         if len(candidates) == 0:
             raise InputError("next_position needs at least one candidate, but none came.")
         where = _places(*np.asarray(candidates, float).T)
         wanted = where if targets is None else _places(*np.asarray(targets, float).T)
-        best = self._fit.best
-        channel = self.channels[0]
-        bases = self._basis(wanted, channel), self._basis(where, channel)
-        crosses = self._unit(wanted, best.length), self._unit(where, best.length)
-        between = matern(wanted, where, best.length)
-        shared = best.covariance(crosses, between, bases)
-        variance = best.predict(crosses[1], np.ones(len(where)), bases[1])[1]
-        noise = float(np.median(best.noise_variance[~best.bad]))
+        shared, variance = self._shared(wanted, where)
+        noise = float(np.median(self._fit.best.noise_variance[~self._fit.best.bad]))
         drop = (shared**2).sum(0) / (variance + noise)
+        fresh = np.min(np.hypot(*(where[:, None] - self._measured).transpose(2, 0, 1)), 1) > 0
+        if fresh.any():  # dust that misled once misleads again
+            drop = np.where(fresh, drop, 0.0)
         if at_um is not None:
             travel = np.hypot(*(where - np.asarray(at_um, float)).T)
             drop = drop / (1.0 + travel / focus_costs_um)
@@ -323,6 +323,31 @@ class FocusSurface:
         told = [part.predict(crosses[part.length], own, basis) for part in self._fit.parts]
         means, variances = (np.array(column) for column in zip(*told, strict=True))
         return means + self._level, np.sqrt(variances)
+
+    def _shared(
+        self, wanted: Float[np.ndarray, "a 2"], where: Float[np.ndarray, "b 2"]
+    ) -> tuple[Float[np.ndarray, "a b"], Float[np.ndarray, " b"]]:
+        """Covariance of focus at two sets of places, and its variance at the second.
+
+        Over the likeliest explanations: where these differ, a measurement decides between them.
+        """
+        channel, count = self.channels[0], MOST_EXPLANATIONS
+        bases = self._basis(wanted, channel), self._basis(where, channel)
+        parts = self._fit.parts[:count]
+        weights = self._fit.weights[:count] / self._fit.weights[:count].sum()
+        shared, variance = np.zeros((len(wanted), len(where))), np.zeros(len(where))
+        means: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        for part, weight in zip(parts, weights, strict=True):
+            crosses = self._unit(wanted, part.length), self._unit(where, part.length)
+            between = matern(wanted, where, part.length)
+            shared += weight * part.covariance(crosses, between, bases)
+            there, spread = part.predict(crosses[1], np.ones(len(where)), bases[1])
+            means.append((part.predict(crosses[0], np.ones(len(wanted)), bases[0])[0], there))
+            variance += weight * spread
+        first, second = (np.array(side) for side in zip(*means, strict=True))
+        first, second = first - weights @ first, second - weights @ second
+        shared += (weights[:, None] * first).T @ second
+        return shared, variance + weights @ second**2
 
     @cached_property
     def _lengths(self) -> tuple[float, ...]:
