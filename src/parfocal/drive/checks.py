@@ -131,8 +131,8 @@ def verify(eye: Eye, proposal: Proposal) -> Proposal:
         return Proposal(
             status=Status.UNCERTAIN,
             reason=f"the image at the proposed {proposal.z_um:.2f} um is less sharp "
-            f"({last.score:.4g}) than the others promised ({promised:.4g}): the sample or the stage has moved; "
-            "focus again",
+            f"({last.score:.4g}) than the others promised ({promised:.4g}): the sample or the "
+            "stage has moved; focus again",
         )
     return replace(proposal, shot=last.number, reason=f"{proposal.reason}; verified by an image")
 
@@ -252,7 +252,7 @@ def _check_rivals(samples: Samples, fit: PeakFit) -> Proposal | None:
         return Proposal(
             status=Status.AMBIGUOUS,
             reason=f"two peaks, at {samples.z_um[top]:.2f} and {samples.z_um[k]:.2f} um, are "
-            "nearly equally sharp: two layers or a phase object. Choose a region or a shorter range",
+            "nearly equally sharp: two layers or a phase object. Choose a region or another range",
         )
     return None
 
@@ -285,7 +285,8 @@ def _check_fit(fit: PeakFit) -> Proposal | None:
     return Proposal(
         status=Status.UNCERTAIN,
         reason="the scores do not follow one peak (it explains "
-        f"{100 * max(fit.agreement, 0):.0f} % of them): vibration, flicker or a moving sample. Steady it, or take more images",
+        f"{100 * max(fit.agreement, 0):.0f} % of them): vibration, flicker or a moving sample. "
+        "Steady it, or take more images",
     )
 
 

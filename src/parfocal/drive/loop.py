@@ -114,7 +114,7 @@ class _Run:
         )
         self.foreign = False
         self.ended: Ended = "unknown"
-        self.why_ended = ""
+        self.why_ended = "the way back was interrupted"
         self.reached_um: float | None = gate.start_um
         self._report: FocusReport | None = None
 
@@ -139,10 +139,11 @@ class _Run:
             yield
             finished = True
         finally:
-            self._settle(finished)
-            report = self.report()
-            if self.on_report is not None:
-                self.on_report(report)
+            try:
+                self._settle(finished)
+            finally:  # a second Ctrl-C on the way back
+                if self.on_report is not None:
+                    self.on_report(self.report())
 
     def _settle(self, finished: bool) -> None:
         if self.proposal.found:
