@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parfocal import drive, io, measures, score
+    from parfocal import drive, io, measures, optics, score, simulate
     from parfocal.core.errors import ParfocalError
     from parfocal.core.results import (
         DepthMap,
@@ -40,7 +40,7 @@ _ADDRESSES = {
     "TileFocus": "parfocal.core.results",
     "open_stack": "parfocal.io.opening",
 }
-_ROOMS = ("drive", "io", "measures", "score")
+_ROOMS = ("drive", "io", "measures", "optics", "score", "simulate")
 
 __all__ = [
     "DepthMap",
@@ -57,7 +57,9 @@ __all__ = [
     "io",
     "measures",
     "open_stack",
+    "optics",
     "score",
+    "simulate",
 ]
 
 
