@@ -152,3 +152,10 @@ def test_a_file_that_holds_no_surface_is_refused(tmp_path, text):
     place.write_text(text)
     with pytest.raises(ReadError, match="holds no focus surface"):
         FocusSurface.load(place)
+
+
+def test_what_is_in_doubt_is_measured_next_and_never_at_the_same_place():
+    places = np.array([[0.0, 0.0], [0.0, 100.0], [6000.0, 0.0], [6000.0, 100.0]])
+    surface = FocusSurface(focus_points(places, [10.0, 22.0, 10.0, 10.0], 0.1))
+    candidates = [(0.0, 0.0), (0.0, 100.0), (100.0, 0.0), (5900.0, 0.0)]
+    assert surface.next_position(candidates) == 2
