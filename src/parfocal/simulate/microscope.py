@@ -255,7 +255,7 @@ class VirtualMicroscope:
             self._path.set_leds(tuple((float(y), float(x)) for y, x in na_yx))
 
     def sheet_offset_um(self) -> float:
-        """z of the sheet minus z of the focal plane, in um."""
+        """z of the sheet minus z of the focal plane, as commanded, in um."""
         return self._path.sheet_offset_um
 
     def set_sheet_offset_um(self, offset_um: float) -> None:
@@ -401,6 +401,10 @@ class Truth:
     def brightness_left(self) -> Float[Tensor, "y x"]:
         """Share of the fluorescence that bleaching has left at each pixel."""
         return self._scope._path.remains(self._scope._place())
+
+    def sheet_offset_um(self) -> float:
+        """z of the light sheet minus z of the focal plane, as it really is: 0 is in focus."""
+        return self._scope._path.true_offset_um
 
     def push_um(self, by_um: float) -> None:
         """Turn the focus knob by hand, or let another program move the stage."""

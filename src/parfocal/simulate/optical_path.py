@@ -107,9 +107,14 @@ class OpticalPath:
 
     @property
     def sheet_offset_um(self) -> float:
-        """z of the light sheet minus z of the focal plane; 0 without a sheet."""
+        """z of the light sheet minus z of the focal plane, as commanded; 0 without a sheet."""
         imaging = self._imaging
         return imaging.sheet_offset_um if isinstance(imaging, LightSheetImaging) else 0.0
+
+    @property
+    def true_offset_um(self) -> float:
+        """Where the light sheet really is, above the focal plane."""
+        return self.sheet_offset_um + self.world.light.sheet_error_um
 
     def set_leds(self, na_yx: tuple[tuple[float, float], ...]) -> None:
         """Shine from some directions; InputError without an array, a lamp, or within its reach."""
@@ -174,8 +179,10 @@ class OpticalPath:
         """The renderer of the channel, lamps and sheet in use; the last few are kept."""
         key = (self.channel.wavelength_nm, self.leds, self.sheet_offset_um)
         if key not in self._makers:
-            optics = self.world.optics(self.channel)
-            self._makers[key] = self._make_images(optics, self._imaging)
+            imaging = self._imaging
+            if isinstance(imaging, LightSheetImaging):
+                imaging = imaging.model_copy(update={"sheet_offset_um": self.true_offset_um})
+            self._makers[key] = self._make_images(self.world.optics(self.channel), imaging)
             if len(self._makers) > KEPT_RENDERERS:
                 self._makers.popitem(last=False)
         self._makers.move_to_end(key)

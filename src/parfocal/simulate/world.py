@@ -118,12 +118,16 @@ class LightSettings(BaseModel):
     auto_shutter
         Open the shutter for each exposure, and close it after. Without it, images are dark until
         ``set_light(True)``, and the specimen bleaches as long as the light is on.
+    sheet_error_um
+        How much farther along z a light sheet is than its offset says: what autofocus of a light
+        sheet has to find.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     power: Annotated[float, Field(gt=0, le=1)] = 1.0
     auto_shutter: bool = True
+    sheet_error_um: Annotated[float, Field(allow_inf_nan=False)] = 0.0
 
 
 class WorldSettings(BaseModel):

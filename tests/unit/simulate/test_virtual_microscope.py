@@ -284,6 +284,10 @@ def test_leds_and_sheets_are_steered_where_there_are_any():
     sheet = microscope(imaging=LightSheetImaging(waist_um=5.0))
     sheet.set_sheet_offset_um(-4.0)
     assert sheet.sheet_offset_um() == sheet._path._maker().imaging.sheet_offset_um == -4.0
+    off = microscope(imaging=LightSheetImaging(), light=LightSettings(sheet_error_um=6.0))
+    off.set_sheet_offset_um(-4.0)
+    assert (off.sheet_offset_um(), off.truth.sheet_offset_um()) == (-4.0, 2.0)
+    assert off._path._maker().imaging.sheet_offset_um == 2.0
     with pytest.raises(InputError, match="no LED array"):
         sheet.set_leds([(0.0, 0.1)])
 
@@ -427,6 +431,29 @@ def test_impossible_worlds_are_refused_in_one_line():
         VirtualMicroscope("microscope")
     with pytest.raises(InputError, match="0 seconds or more"):
         microscope().wait_s(-1.0)
+
+
+def test_with_real_optics_it_is_sharpest_where_the_truth_says():
+    beads = world_preset("beads-20x").changed(
+        surface=SurfaceSettings(offset_um=3.0, tilt_x_um_per_mm=4.0),
+        drift=DriftSettings(um_per_hour=3.6),
+        z=StageSettings(low_um=-50.0, high_um=50.0, backlash_um=0.5),
+        seed=2,
+    )
+    scope = VirtualMicroscope(beads)
+    scope.wait_s(1000.0)
+    scope.move_xy_to_um(250.0, 0.0)
+    focus = scope.truth.focus_um()
+    assert focus == pytest.approx(3.0 + 1.0 + 1.0, abs=0.01)
+    scope.move_to_um(focus - 10.0)  # from below, where the play does not count
+    z_um = focus + 0.4 * np.arange(-6, 7)
+    scores = []
+    for z in z_um:
+        scope.move_to_um(z)
+        scores.append(np.square(np.diff(scope.snap().astype(float), axis=1)).mean())
+    scores = np.array(scores) - min(scores)
+    assert (scores * z_um).sum() / scores.sum() == pytest.approx(focus, abs=0.4)
+    assert abs(z_um[int(scores.argmax())] - focus) <= 0.4
 
 
 @pytest.mark.parametrize("row", WORLDS, ids=[row.name for row in WORLDS])
