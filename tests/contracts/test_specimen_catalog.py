@@ -71,11 +71,14 @@ def test_same_seed_same_specimen_another_seed_another(row):
 
 @ROWS
 def test_edges_join_as_smoothly_as_the_inside(row):
-    specimen = make(row, 96, pixel_um=0.4)
+    specimens = [image(make(row, 96, seed=seed, pixel_um=0.4)) for seed in range(4)]
     for axis in (-1, -2):
-        step = (image(specimen).roll(1, axis) - image(specimen)).square().mean(-3 - axis)
-        step = step.sum(0)
-        assert step[0] <= 3.0 * step[1:].max()
+        steps = [
+            (one.roll(1, axis) - one).abs().sum(0).mean(-1 if axis == -2 else -2)
+            for one in specimens
+        ]
+        step = torch.stack(steps).mean(0)
+        assert step[0] <= 1.1 * step[1:].max()
 
 
 @ROWS

@@ -57,6 +57,39 @@ def test_every_deposit_keeps_its_light_at_any_sampling(seed, pixel_um):
 
 
 @few
+@given(seed=SEEDS, down=st.integers(1, 23), right=st.integers(1, 39))
+def test_moving_every_body_by_whole_pixels_rolls_the_volume(seed, down, right):
+    field, rng = field_of(0.3), draws(seed)
+    places = torch.cat((rng.uniform(9, 1, low=-2.0, high=2.0), rng.places(field, 9)), 1)
+    moved = places + 0.3 * torch.tensor([0.0, down, right])
+    light, shapes, turn = rng.uniform(9), rng.uniform(9, 3, low=0.05, high=1.5), rng.angle(9)
+    for put in (
+        lambda v, at: deposit_points(v, field, at, light),
+        lambda v, at: deposit_balls(v, field, at, shapes[:, 0], light),
+        lambda v, at: deposit_ellipsoids(v, field, at, shapes, light, angle_rad=turn),
+    ):
+        first, second = field.blank(), field.blank()
+        put(first, places)
+        put(second, moved)
+        rolled = first.roll((down, right), (1, 2))
+        torch.testing.assert_close(second, rolled, rtol=2e-3, atol=2e-3)
+
+
+@few
+@given(seed=SEEDS)
+def test_a_point_keeps_its_place(seed):
+    field, rng = field_of(0.3), draws(seed)
+    height = rng.uniform(1, 1, low=-2.0, high=2.0)
+    place = torch.cat((height, rng.uniform(1, 2, low=2.0, high=5.0)), 1)
+    volume = field.blank()
+    deposit_points(volume, field, place, torch.ones(1))
+    y, x = field.centres_um()
+    share = volume.sum(0) / volume.sum()
+    mean = torch.stack(((share * y).sum(), (share * x).sum()))
+    torch.testing.assert_close(mean, place[0, 1:], rtol=1e-4, atol=1e-4)
+
+
+@few
 @given(seed=SEEDS)
 def test_deposits_keep_the_mean_height_of_each_body(seed):
     field, rng = field_of(0.3), draws(seed)

@@ -45,6 +45,15 @@ def test_the_phases_of_all_layers_add_up_to_the_one_that_is_asked_for():
     assert specimen.phase_rad.sum(0).max() == pytest.approx(2.5)
 
 
+def test_the_losses_of_all_layers_average_to_that_of_one():
+    image = torch.full((20, 20), 200.0)
+    image[5, 5] = 200.0 * math.exp(-1.5)
+    stack = specimen_from_volume(
+        image.expand(4, 20, 20), pixel_um=1.0, layer_step_um=1.0, meaning="transmission"
+    )
+    assert stack.absorption.sum(0)[5, 5] == pytest.approx(1.5, rel=1e-4)
+
+
 def test_coarser_samples_average_over_their_area():
     image = picture(16, 16)
     fine = specimen_from_image(image, pixel_um=0.5, mirror=False).emission[0]
