@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from parfocal.drive.brent import BrentSearch, GoldenSearch
+from parfocal.drive.chain import AnySearch, ChainSearch, parse_search
+from parfocal.drive.checks import judge
+from parfocal.drive.climb import HillClimbSearch
 from parfocal.drive.gate import Gate
 from parfocal.drive.limits import Limits
 from parfocal.drive.loop import autofocus
+from parfocal.drive.one_shot import PredictorSearch
 from parfocal.drive.record import FocusReport
 from parfocal.drive.search import Eye, Proposal, Search
 from parfocal.drive.shots import Sharpness, Shot
@@ -17,7 +21,9 @@ from parfocal.drive.sweeps import (
 )
 
 __all__ = [
+    "AnySearch",
     "BrentSearch",
+    "ChainSearch",
     "CoarseFineSearch",
     "ContinuousSweepSearch",
     "EarlyStopSearch",
@@ -25,11 +31,15 @@ __all__ = [
     "FocusReport",
     "Gate",
     "GoldenSearch",
+    "HillClimbSearch",
     "Limits",
+    "PredictorSearch",
     "Proposal",
     "Search",
     "Sharpness",
     "Shot",
     "SweepSearch",
     "autofocus",
+    "judge",
+    "parse_search",
 ]

@@ -141,7 +141,7 @@ class Limits(BaseModel):
     def allow(self, z_um: float) -> bool:
         """Whether the stage may be at ``z_um``."""
         inside = self.low_um - ROUNDING_UM <= z_um <= self.high_um + ROUNDING_UM
-        return math.isfinite(z_um) and inside
+        return bool(math.isfinite(z_um) and inside)
 
     def require(self, z_um: float, what: str = "") -> None:
         """Raise LimitsError unless the stage may be at ``z_um``."""

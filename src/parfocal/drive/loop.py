@@ -150,9 +150,10 @@ class _Run:
             self.ended, self.why_ended = "answer", "the answer was verified there"
             self.reached_um = self._last_seen_um()
             return
+        calm = finished and self.proposal.status != Status.FAILED
         if self.foreign:
             self.why_ended = "something else moves the stage, so it was left alone"
-        elif not (finished or self.gate.abort()) or not self.gate.abort():
+        elif not (calm or self.gate.abort()):
             self.why_ended = "the driver has not returned, so the stage was not sent anywhere"
         else:
             self._go_back()

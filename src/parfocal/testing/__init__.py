@@ -4,5 +4,6 @@ This package needs pytest and is imported by tests alone.
 """
 
 from parfocal.testing.devices import CameraContract, MicroscopeContract, StageContract
+from parfocal.testing.searches import SearchContract
 
-__all__ = ["CameraContract", "MicroscopeContract", "StageContract"]
+__all__ = ["CameraContract", "MicroscopeContract", "SearchContract", "StageContract"]
