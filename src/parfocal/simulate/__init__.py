@@ -6,8 +6,11 @@ from parfocal.simulate.catalog import (
     find_specimen,
     make_specimen,
 )
+from parfocal.simulate.faults import Fault, FaultSettings
 from parfocal.simulate.field import Draws, Field
 from parfocal.simulate.imaging import Imaging, Renderer
+from parfocal.simulate.ledger import DoseLedger, LedgerEntry
+from parfocal.simulate.microscope import VirtualMicroscope
 from parfocal.simulate.modalities import (
     BrightfieldImaging,
     ConfocalImaging,
@@ -31,16 +34,36 @@ from parfocal.simulate.specimen import (
     structure_height,
 )
 from parfocal.simulate.stacks import SimulatedStack, simulate_stack
+from parfocal.simulate.stages import StageSettings
+from parfocal.simulate.terrain import DriftSettings, EmptySettings, SurfaceSettings
+from parfocal.simulate.world import (
+    ChannelSettings,
+    DetectorSettings,
+    LightSettings,
+    SpecimenSettings,
+    WorldSettings,
+)
+from parfocal.simulate.worlds import WORLDS, WorldRow, world_preset
 
 __all__ = [
     "PRESETS",
     "SPECIMENS",
+    "WORLDS",
     "BrightfieldImaging",
+    "ChannelSettings",
     "ConfocalImaging",
+    "DetectorSettings",
+    "DoseLedger",
     "Draws",
+    "DriftSettings",
+    "EmptySettings",
+    "Fault",
+    "FaultSettings",
     "Field",
     "Imaging",
     "LedImaging",
+    "LedgerEntry",
+    "LightSettings",
     "LightSheetImaging",
     "ObjectSettings",
     "PhaseContrastImaging",
@@ -49,9 +72,15 @@ __all__ = [
     "SimulatedStack",
     "Specimen",
     "SpecimenRow",
+    "SpecimenSettings",
     "SpinningDiskImaging",
     "StackRecipe",
+    "StageSettings",
+    "SurfaceSettings",
+    "VirtualMicroscope",
     "WidefieldImaging",
+    "WorldRow",
+    "WorldSettings",
     "bend",
     "draw_windows",
     "find_specimen",
@@ -62,4 +91,5 @@ __all__ = [
     "specimen_from_image",
     "specimen_from_volume",
     "structure_height",
+    "world_preset",
 ]

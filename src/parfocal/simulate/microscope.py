@@ -164,8 +164,7 @@ class VirtualMicroscope:
     def begin_move_xy_to_um(self, x_um: float, y_um: float) -> None:
         """Set off and return at once."""
         with self._lock:
-            self._x.refuse(float(x_um))
-            self._y.refuse(float(y_um))
+            self._y.refuse(float(y_um))  # before x sets off, which asks for itself
             now_s = self.now_s()
             self._path.light.settle(now_s, self._place())
             self._x.begin(float(x_um), now_s=now_s)

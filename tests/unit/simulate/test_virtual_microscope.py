@@ -154,7 +154,9 @@ def test_a_soft_limit_refuses_and_a_hard_limit_stops():
         scope.move_to_um(45.0)
     assert scope.position_um() == 40.0
     with pytest.raises(StageError, match="x stage refuses"):
-        scope.move_xy_to_um(1e6, 0.0)
+        scope.move_xy_to_um(1e6, 5.0)
+    with pytest.raises(StageError, match="y stage refuses"):
+        scope.move_xy_to_um(5.0, 1e6)
     assert scope.xy_um() == (0.0, 0.0)
 
 
