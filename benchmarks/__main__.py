@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.maps import print_maps
+from benchmarks.simulation import print_simulation
 from benchmarks.spectra import print_spectra
 from benchmarks.timing import describe_machine
 
@@ -13,13 +14,15 @@ def main() -> None:
     """Run all benchmarks and print them as tables, each ratio from one run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds: about a minute")
-    parser.add_argument("--only", choices=("maps", "spectra"), help="one table")
+    parser.add_argument("--only", choices=("maps", "spectra", "simulation"), help="one table")
     options = parser.parse_args()
     print(describe_machine())
     if options.only in (None, "maps"):
         print_maps(quick=options.quick)
     if options.only in (None, "spectra"):
         print_spectra(quick=options.quick)
+    if options.only in (None, "simulation"):
+        print_simulation(quick=options.quick)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from parfocal.core.errors import ShapeError
 
+BLOCK = 2**14  # frequencies
+PLANES_TOGETHER = 64
+
 
 @dataclass(frozen=True, eq=False)
 class Band:
@@ -78,8 +81,13 @@ class Band:
                 f"These images are {tuple(images.shape[-2:])} px (y, x), "
                 f"but the band was made for {self.shape}; make one for each size."
             )
-        kept = torch.fft.rfft2(images).flatten(-2).index_select(-1, self.index)
-        return torch.stack((kept.real, kept.imag), dim=-2)
+        rows = []
+        for image in images.reshape(-1, *self.shape):  # one at a time stays in cache
+            kept = torch.fft.rfft2(image).flatten().index_select(0, self.index)
+            rows.append(torch.stack((kept.real, kept.imag)))
+        if not rows:
+            return images.new_zeros((*images.shape[:-2], 2, len(self.index)))
+        return torch.stack(rows).reshape(*images.shape[:-2], 2, len(self.index))
 
     def images(self, spectra: Float[Tensor, "*b 2 n"]) -> Float[Tensor, "*b y x"]:
         """Images whose spectra are these inside the band and zero outside."""
@@ -210,20 +218,25 @@ def images_of_spectra(
             f"{len(spectra)} layers but {which.shape[1]} columns of transfer functions; "
             "give one a layer."
         )
-    planes = []
     even, odd, swapped = otfs, otfs, spectra
     if otfs.is_complex():
         even, odd = otfs.real.contiguous(), otfs.imag.contiguous()
         swapped = torch.stack((-spectra[:, 1], spectra[:, 0]), 1)
-    for row in which.tolist():
-        total = torch.zeros_like(spectra[0])
-        for layer, place in enumerate(row):
-            if place < 0:
-                continue
-            total.addcmul_(spectra[layer], even[place])
-            if otfs.is_complex():
-                total.addcmul_(swapped[layer], odd[place])
-        planes.append(band.images(total))
-    if not planes:
-        return spectra.new_zeros((0, *band.shape))
-    return torch.stack(planes)
+    table = which.tolist()
+    planes: list[Tensor] = []
+    for first in range(0, len(table), PLANES_TOGETHER):
+        rows = table[first : first + PLANES_TOGETHER]
+        sums = spectra.new_zeros((len(rows), *spectra.shape[1:]))
+        # A block of frequencies of all layers and planes stays in cache while it is summed.
+        for start in range(0, spectra.shape[-1], BLOCK):
+            part = slice(start, start + BLOCK)
+            for plane, row in enumerate(rows):
+                total = sums[plane, :, part]
+                for layer, place in enumerate(row):
+                    if place < 0:
+                        continue
+                    total.addcmul_(spectra[layer, :, part], even[place, part])
+                    if otfs.is_complex():
+                        total.addcmul_(swapped[layer, :, part], odd[place, part])
+        planes += [band.images(sums[plane]) for plane in range(len(rows))]
+    return torch.stack(planes) if planes else spectra.new_zeros((0, *band.shape))

@@ -1,5 +1,6 @@
 """Synthetic truth: specimens, how a microscope images them, and a microscope to drive."""
 
+from parfocal.simulate.batches import FieldBatch, FieldBatches
 from parfocal.simulate.catalog import (
     SPECIMENS,
     SpecimenRow,
@@ -60,6 +61,8 @@ __all__ = [
     "Fault",
     "FaultSettings",
     "Field",
+    "FieldBatch",
+    "FieldBatches",
     "Imaging",
     "LedImaging",
     "LedgerEntry",

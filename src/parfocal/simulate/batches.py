@@ -1,0 +1,269 @@
+"""Training batches made on the fly: a few images of one field, each field with its own optics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from parfocal.core.device import pick_device
+from parfocal.core.errors import InputError
+from parfocal.optics.batches import pupil_psfs
+from parfocal.optics.noise import camera_counts
+from parfocal.simulate.catalog import make_specimen
+
+OBJECTS = ("beads", "nuclei", "filaments", "microtubules", "mitochondria", "epithelium")
+POOL_PIXELS_UM, POOL_EACH = (0.15, 0.3, 0.6), 4
+LEAST_PX = 16
+BATCHES_KEPT = 3
+ZERNIKES = 15  # OSA indices 0 to 14
+WIDEST_RATIO = 0.95  # of NA to index
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FieldBatch:
+    """Images of many fields with the truth of each.
+
+    Parameters
+    ----------
+    images
+        Counts less the camera's offset, in order of rising stage z.
+    z_um
+        Stage z of each image less that of best focus: the defocus of each image.
+    na, index, wavelength_um, pixel_um
+        Optics of each field.
+    second_height_um, second_share
+        Height of a second layer and its share of the light, 0 where there is one layer only.
+    """
+
+    images: Float[Tensor, "b n y x"]
+    z_um: Float[Tensor, "b n"]
+    na: Float[Tensor, " b"]
+    index: Float[Tensor, " b"]
+    wavelength_um: Float[Tensor, " b"]
+    pixel_um: Float[Tensor, " b"]
+    second_height_um: Float[Tensor, " b"]
+    second_share: Float[Tensor, " b"]
+
+    @property
+    def defocus_um(self) -> Float[Tensor, " b"]:
+        """Defocus of the first image."""
+        return self.z_um[:, 0]
+
+    @property
+    def spacing_um(self) -> Float[Tensor, " b"]:
+        """Distance between neighbouring images; 0 for one image."""
+        return self.z_um[:, 1] - self.z_um[:, 0] if self.z_um.shape[1] > 1 else 0 * self.na
+
+    @property
+    def depth_um(self) -> Float[Tensor, " b"]:
+        """Effective depth of field, n (wavelength / NA^2 + pixel / NA)."""
+        return self.index * (self.wavelength_um / self.na + self.pixel_um) / self.na
+
+
+class FieldBatches:
+    """An endless source of batches, drawn and imaged on the training device.
+
+    Each field has optics of its own: NA / n from 0.1 to 0.95, small aberrations, pixels from
+    0.42 to 2.2 wavelength / NA; defocus to +-``reach_depths``, spacings of 0.4 to 2.5 effective
+    depths of field; a second layer near or far in half of them; 3 to 1000 photons, background,
+    read noise, drift of the gain between images, saturation.
+
+    Parameters
+    ----------
+    batch, size_px, images
+        Fields in a batch, pixels along a side, images of each field.
+    reach_depths
+        Largest defocus of the images' middle, in effective depths of field.
+    seed
+        Draws everything.
+    device
+        Where batches are made and stay.
+    objects
+        Rows of ``SPECIMENS`` that are imaged: a pool, made once, that is rolled, turned and
+        mirrored. They wrap around, so that no light comes from beyond an edge.
+    reuse
+        How often, in the mean, one set of optics and positions is used, each time with another
+        object and another noise: point-spread functions cost most.
+
+    Examples
+    --------
+    >>> source = FieldBatches(batch=4, size_px=32, seed=1, objects=("beads",))
+    >>> batch = source.draw()
+    >>> batch.images.shape, bool((batch.spacing_um > 0).all())
+    (torch.Size([4, 2, 32, 32]), True)
+    """
+
+    def __init__(
+        self,
+        *,
+        batch: int = 64,
+        size_px: int = 128,
+        images: int = 2,
+        reach_depths: float = 8.0,
+        seed: int = 0,
+        device: str = "cpu",
+        objects: tuple[str, ...] = OBJECTS,
+        reuse: int = 16,
+    ) -> None:
+        if min(batch, images, reuse) < 1 or size_px < LEAST_PX:
+            raise InputError(
+                f"A batch of {batch} fields of {images} images of {size_px} px, each used {reuse} "
+                f"times, cannot be; give at least 1 of each, and {LEAST_PX} px."
+            )
+        self.batch, self.size_px, self.images = batch, size_px, images
+        self.reach_depths = reach_depths
+        self.device = pick_device(device)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self._pool = self._make_pool(objects, seed)
+        self._fresh = max(1, batch // reuse)
+        self._oldest = 0
+        self._bank: dict[str, Tensor] = {}
+        parts = [self._draw_optics(batch) for _ in range(BATCHES_KEPT)]
+        for name in parts[0]:
+            self._bank[name] = torch.cat([part[name] for part in parts])
+
+    def __iter__(self) -> Iterator[FieldBatch]:
+        while True:
+            yield self.draw()
+
+    def draw(self) -> FieldBatch:
+        """Draw and image the next batch."""
+        kept = len(self._bank["na"])
+        renewed = (self._oldest + torch.arange(self._fresh, device=self.device)) % kept
+        self._oldest = (self._oldest + self._fresh) % kept
+        for name, values in self._draw_optics(self._fresh).items():
+            self._bank[name].index_copy_(0, renewed, values)
+        order = torch.randperm(kept, generator=self.generator, device=self.device)
+        chosen = {
+            name: values[order[: self.batch]]
+            for name, values in self._bank.items()
+            if name not in ("first", "second")
+        }
+        light = self._imaged(order[: self.batch], chosen["second_share"])
+        return FieldBatch(images=self._exposed(light), **chosen)
+
+    def _draw_optics(self, count: int) -> dict[str, Tensor]:
+        """Optics, positions and transfer functions of fields."""
+        ratio = self._uniform(0.1, WIDEST_RATIO, count)
+        index = 1.0 + self._uniform(0.0, 0.53, count) * (self._uniform(0.0, 1.0, count) > 0.5)
+        na, wavelength = ratio * index, self._uniform(0.42, 0.7, count)
+        fine, coarse = self._uniform(0.42, 0.58, count), self._uniform(0.58, 2.2, count)
+        pixel = torch.where(self._uniform(0.0, 1.0, count) < 0.6, fine, coarse) * wavelength / na
+        depth = index * (wavelength / na + pixel) / na
+        spacing = self._uniform(0.4, 2.5, count) * depth
+        middle = self._uniform(-self.reach_depths, self.reach_depths, count) * depth
+        steps = torch.arange(self.images, device=self.device) - (self.images - 1) / 2
+        z_um = middle[:, None] + spacing[:, None] * steps
+        kind = self._uniform(0.0, 1.0, count)
+        near = self._signed(0.5, 2.0, count) * depth
+        far = self._signed(3.0, 8.0, count) * depth
+        height = torch.where(kind < 0.25, near, far) * (kind < 0.5)
+        share = self._uniform(0.2, 0.6, count) * (kind < 0.5)
+        optics: dict[str, Any] = {
+            "na": na,
+            "index": index,
+            "wavelength_um": wavelength,
+            "pixel_um": pixel,
+        }
+        waves = self._aberrations(count)
+        common: dict[str, Any] = {"size_px": self.size_px, "beyond": "fold"}
+        psfs = pupil_psfs(z_um=z_um, zernike_waves=waves, **optics, **common)
+        first = torch.fft.rfft2(psfs)
+        second = torch.zeros_like(first)
+        two = share.nonzero()[:, 0]
+        if len(two):
+            part: dict[str, Any] = {name: value[two] for name, value in optics.items()}
+            away = (z_um - height[:, None])[two]
+            psfs = pupil_psfs(z_um=away, zernike_waves=waves[two], **part, **common)
+            second[two] = torch.fft.rfft2(psfs)
+        places = {"z_um": z_um, "second_height_um": height, "second_share": share}
+        return optics | places | {"first": first, "second": second}
+
+    def _uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        drawn = torch.rand(shape, generator=self.generator, device=self.device)
+        return low + (high - low) * drawn
+
+    def _normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator, device=self.device)
+
+    def _signed(self, low: float, high: float, count: int) -> Tensor:
+        return self._uniform(low, high, count) * self._normal(count).sign()
+
+    def _make_pool(self, objects: tuple[str, ...], seed: int) -> Float[Tensor, "p y x"]:
+        dice = torch.Generator().manual_seed(seed)
+        pool = []
+        for name in objects:
+            for pixel_um in POOL_PIXELS_UM * POOL_EACH:
+                made = make_specimen(
+                    name, self.size_px, pixel_um=pixel_um, thickness_um=0.0, generator=dice
+                )
+                if made.emission is None:
+                    raise InputError(f"The specimen {name!r} does not glow; choose another.")
+                pool.append(made.emission.sum(0))
+        return torch.stack(pool).to(self.device)
+
+    def _objects(self, count: int) -> Float[Tensor, "b y x"]:
+        """Objects of the pool, rolled, turned and mirrored."""
+        pick = partial(torch.randint, generator=self.generator, device=self.device)
+        which, turn = pick(len(self._pool), (count, 1, 1)), pick(2, (3, count, 1, 1)).bool()
+        corner = pick(self.size_px, (2, count, 1))
+        line = torch.arange(self.size_px, device=self.device)
+        rows, columns = ((first + line) % self.size_px for first in corner)
+        cut = self._pool[which, rows[:, :, None], columns[:, None, :]]
+        cut = torch.where(turn[0], cut.mT, cut)
+        cut = torch.where(turn[1], cut.flip(-1), cut)
+        return torch.where(turn[2], cut.flip(-2), cut)
+
+    def _aberrations(self, count: int) -> Float[Tensor, "b j"]:
+        """Spherical aberration of SD 0.15 waves, other terms 0.03; a third have none."""
+        waves = 0.03 * self._normal(count, ZERNIKES)
+        waves[:, 12] *= 5.0
+        waves[:, [0, 1, 2, 4]] = 0.0
+        return waves * (self._uniform(0.0, 1.0, count, 1) > 1 / 3)
+
+    def _imaged(
+        self, fields: Int[Tensor, " b"], share: Float[Tensor, " b"]
+    ) -> Float[Tensor, "b n y x"]:
+        """Light of one or two layers through each field's own transfer functions."""
+        above = self._objects(len(share)) * (1 - share)[:, None, None]
+        spectra = self._bank["first"].index_select(0, fields)
+        spectra *= torch.fft.rfft2(above)[:, None]
+        two = share.nonzero()[:, 0]
+        if len(two):
+            below = torch.fft.rfft2(self._objects(len(two)) * share[two, None, None])
+            more = self._bank["second"].index_select(0, fields[two])
+            spectra.index_add_(0, two, more.mul_(below[:, None]))
+        images: Tensor = torch.fft.irfft2(spectra, s=(self.size_px, self.size_px))
+        return images.clamp(min=0.0)  # rolled by half a field, as all of them are
+
+    def _exposed(self, light: Float[Tensor, "b n y x"]) -> Float[Tensor, "b n y x"]:
+        """Photons, background, drift, camera and saturation; the offset is taken off again."""
+        count, images = light.shape[:2]
+        peak = light.amax((1, 2, 3)).clamp(min=1e-6)
+        photons = torch.exp(self._uniform(1.1, 6.9, count))
+        background = (
+            photons * self._uniform(0.0, 3.0, count) * self._uniform(0.0, 1.0, count).square()
+        )
+        drift = 1 + 0.1 * (self._uniform(0.0, 1.0, count, images) - 0.5)
+        mean = light * (photons / peak)[:, None, None, None] + background[:, None, None, None]
+        electrons = mean * drift[:, :, None, None]
+        clips = self._uniform(0.0, 1.0, count) < 0.15
+        most = torch.where(clips, self._uniform(0.4, 0.9, count), 3.0) * (photons + background)
+        offset = 100.0
+        read = torch.exp(self._uniform(-0.7, 1.4, count))
+        counts = camera_counts(
+            electrons,
+            gain=2.0,
+            offset=offset,
+            read_noise=read[:, None, None, None],
+            ceiling=(offset + 2.0 * most)[:, None, None, None].round() + 30.0,
+            generator=self.generator,
+            method="gaussian",
+        )
+        return counts - offset
