@@ -27,7 +27,7 @@ from parfocal.evaluate.fields import record_of
 from parfocal.evaluate.report import Report, ReportHeader
 
 FOLDER = Path(__file__).parent
-ROOMS = ("io", "measures", "score")
+ROOMS = ("io", "measures", "optics", "score", "simulate")
 
 
 def _compare(name: str, text: str) -> None:
@@ -57,7 +57,7 @@ def test_every_public_name_exists():
             assert getattr(module, name) is not None
 
 
-@pytest.mark.parametrize("verb", ["", "score", "demo", "doctor"])
+@pytest.mark.parametrize("verb", ["", "score", "simulate", "demo", "doctor"])
 def test_help_text_is_the_golden_one(verb, capsys, monkeypatch):
     import typer.rich_utils
 
