@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from types import ModuleType
+
 from parfocal.drive.brent import BrentSearch, GoldenSearch
 from parfocal.drive.chain import AnySearch, ChainSearch, parse_search
 from parfocal.drive.checks import judge
@@ -43,3 +46,10 @@ __all__ = [
     "judge",
     "parse_search",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import ``drive.pymmcore`` when it is first asked for: it needs the extra ``mm``."""
+    if name == "pymmcore":
+        return import_module("parfocal.drive.pymmcore")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ cores of the process then share one microscope.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -66,6 +67,7 @@ class Bench:
     def __init__(self) -> None:
         self.settings: WorldSettings = world_preset(PRESETS[0])
         self.preset = PRESETS[0]
+        self.settings_file = ""
         self.devices: set[int] = set()
         self._lock = threading.RLock()
         self._scope: VirtualMicroscope | None = None
@@ -93,6 +95,16 @@ class Bench:
         new = world_preset(preset)
         self.change(**{name: getattr(new, name) for name in type(new).model_fields} | kept)
         self.preset = preset
+
+    def read(self, path: str) -> None:
+        """Take the settings of a JSON file."""
+        with _as_device_error():
+            try:
+                values = json.loads(Path(path).read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise RuntimeError(f"{path}: no readable settings of a world: {error}") from error
+            self.change(**dict(WorldSettings.of(**values)))
+        self.settings_file = path
 
 
 _BENCHES: WeakKeyDictionary[Any, Bench] = WeakKeyDictionary()
@@ -149,7 +161,7 @@ class _OnBench(_Mixin):
 class World(_OnBench, HubDevice):
     """The world itself: which microscope, and what goes wrong in it.
 
-    Preset, Seed and Time are set before initialisation; the rest at any time.
+    Preset, Seed, Time and Settings are set before initialisation; the rest at any time.
     """
 
     def get_installed_peripherals(self) -> Sequence[tuple[str, str]]:
@@ -185,6 +197,24 @@ class World(_OnBench, HubDevice):
     @time.setter
     def _set_time(self, time: str) -> None:
         bench_of(self).change(time=str(time))
+
+    @pymm_property(name="Settings", is_pre_init=True, property_type=str)
+    def settings_file(self) -> str:
+        """JSON file of ``WorldSettings`` that was taken instead of a preset; empty if none was."""
+        return bench_of(self).settings_file
+
+    @settings_file.setter
+    def _set_settings_file(self, path: str) -> None:
+        bench_of(self).read(str(path))
+
+    @pymm_property(name="Clock_s", property_type=float)
+    def clock(self) -> float:
+        """Seconds since the microscope was made; a later time that is set is waited for."""
+        return self.scope.now_s()
+
+    @clock.setter
+    def _set_clock(self, time_s: float) -> None:
+        self.scope.wait_s(max(0.0, float(time_s) - self.scope.now_s()))
 
     @pymm_property(name="FailNextFrames", limits=(0, 1_000_000), property_type=int)
     def fail_next_frames(self) -> int:
