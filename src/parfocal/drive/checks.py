@@ -30,6 +30,8 @@ RIVAL_HEIGHT, RIVAL_PROMINENCE = 0.6, 0.25
 SHARP_SHARE, TURNED_OVER = 0.3, -0.3
 MOST_WAVERING = 3.0
 NORMAL_90 = 1.645
+# Dividing by the light must leave so much less unexplained.
+EVEN_COST = 1.4
 RESAMPLES = 100
 # Least standard error of a centre, in widths: what the form of a real peak differs from the fit.
 LEAST_ERROR = 0.05
@@ -87,7 +89,7 @@ def judge(shots: Sequence[Shot], *, depth_of_field_um: float | None = None) -> P
     problem = _check_range(samples)
     if problem is not None:
         return problem
-    power, fit = _best_fit(samples, depth_of_field_um)
+    power, fit, doubt_um = _best_fit(samples, depth_of_field_um)
     samples = samples.even(power)
     return (
         _check_light(samples, power)
@@ -95,7 +97,7 @@ def judge(shots: Sequence[Shot], *, depth_of_field_um: float | None = None) -> P
         or _check_rivals(samples, fit)
         or _check_ends(samples, fit)
         or _check_fit(fit)
-        or _answer(samples, fit, power)
+        or _answer(samples, fit, power, doubt_um)
     )
 
 
@@ -192,8 +194,11 @@ def _check_range(samples: Samples) -> Proposal | None:
     return None
 
 
-def _best_fit(samples: Samples, depth_of_field_um: float | None) -> tuple[float, PeakFit]:
-    """The fit, to scores as they are or divided by the light if that is clearly better."""
+def _best_fit(samples: Samples, depth_of_field_um: float | None) -> tuple[float, PeakFit, float]:
+    """The fit, to scores as they are or divided by the light if that is clearly better.
+
+    Last, how far apart (um) the centres lie that the scores allow so: fading light moves a peak.
+    """
     width = depth_of_field_um
     least = 0.0 if width is None else 0.25 * width
     fits = {0.0: fit_peak(samples.z_um, samples.scores, width_um=width, least_width_um=least)}
@@ -203,8 +208,17 @@ def _best_fit(samples: Samples, depth_of_field_um: float | None) -> tuple[float,
             even = samples.even(power)
             if np.ptp(even.scores) > LEAST_SIGNIFICANCE * even.noise:
                 fits[power] = fit_peak(even.z_um, even.scores, width_um=width, least_width_um=least)
-    best = max(fits, key=lambda power: fits[power].agreement - 0.02 * bool(power))
-    return best, fits[best]
+
+    def unexplained(power: float) -> float:
+        return max(1.0 - fits[power].agreement, 1e-6) * (1.0 if power == 0 else EVEN_COST)
+
+    best = min(fits, key=unexplained)
+    moved = [
+        abs(fit.centre_um - fits[best].centre_um)
+        for fit in fits.values()
+        if fit.agreement >= LEAST_AGREEMENT
+    ]
+    return best, fits[best], min(max(moved, default=0.0), fits[best].width_um)
 
 
 def _check_light(samples: Samples, power: float) -> Proposal | None:
@@ -290,9 +304,9 @@ def _check_fit(fit: PeakFit) -> Proposal | None:
     )
 
 
-def _answer(samples: Samples, fit: PeakFit, power: float) -> Proposal:
+def _answer(samples: Samples, fit: PeakFit, power: float, doubt_um: float) -> Proposal:
     """State the centre of the fit with its interval."""
-    half = NORMAL_90 * standard_error_um(samples, fit)
+    half = math.hypot(NORMAL_90 * standard_error_um(samples, fit), doubt_um)
     lit = ", light evened out" if power else ""
     return Proposal(
         status=Status.FOUND,

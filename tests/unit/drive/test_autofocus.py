@@ -194,3 +194,31 @@ def test_a_chain_falls_back_and_carries_its_images_over():
     assert "brent: edge" in report.reason
     places = [shot.z_commanded_um for shot in report.shots if "verify" not in shot.why]
     assert len(places) == len(set(places))
+
+
+def test_one_image_of_the_budget_is_kept_to_verify_the_answer():
+    limits = LIMITS.model_copy(update={"max_images": 12})
+    report = _focus(FakeScope(size=64), limits=limits, search=drive.SweepSearch(range_um=10))
+    assert report.found, report.reason
+    assert report.images == 12
+
+
+def test_contrast_that_turns_over_is_seen_from_two_images_of_one_rise():
+    scope = PhaseScope(focus_um=15.0, size=64)
+    places = (11.0, 12.9, 13.6, 14.5, 15.6, 16.4)
+    limits = drive.Limits(z_min_um=0, z_max_um=30)
+    with drive.Gate(scope, limits) as gate:
+        eye = drive.Eye(gate, drive.Sharpness())
+        for z_um in places:
+            eye.look(z_um)
+        proposal = drive.judge(eye.shots)
+    assert proposal.status == "ambiguous"
+    assert "dark and bright are exchanged" in proposal.reason
+
+
+@pytest.mark.parametrize("left", [0.97, 0.94])
+def test_an_interval_holds_what_fading_light_may_have_moved(left):
+    scope = FakeScope(light=lambda image: left**image, size=64, width_um=3.0)
+    report = _focus(scope, search=drive.SweepSearch(step_um=1.0))
+    assert report.found, report.reason
+    assert report.interval_um[0] <= 12.0 <= report.interval_um[1]
