@@ -11,11 +11,15 @@ except ImportError as error:
     raise MissingExtraError("Driving a Micro-Manager core", "mm") from error
 
 from parfocal.drive.pymmcore.acquisition import AcquisitionReport, FocusRecord, FrameRecord
+from parfocal.drive.pymmcore.autofocus import Autofocus, AutofocusCalls, AutofocusCore
 from parfocal.drive.pymmcore.connect import CoreMicroscope, connect
 from parfocal.drive.pymmcore.engine import EngineSettings, FocusEngine
 
 __all__ = [
     "AcquisitionReport",
+    "Autofocus",
+    "AutofocusCalls",
+    "AutofocusCore",
     "CoreMicroscope",
     "EngineSettings",
     "FocusEngine",

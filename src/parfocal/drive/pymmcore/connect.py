@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from parfocal.core.errors import (
 DRIVER_FAULTS = (RuntimeError, OSError, ValueError, LookupError, TypeError, AttributeError)
 LUMINANCE = (0.299, 0.587, 0.114)
 POLL_S = 0.001
+Core = TypeVar("Core", bound=UniMMCore)
 
 
 def connect(
@@ -93,8 +94,10 @@ def connect(
     return kind(core, stage, channel_group=channel_group, timeout_s=timeout_s, now_s=now_s)
 
 
-def load(config: str | Path, *, mm_path: str | Path | None = None) -> UniMMCore:
-    """A core with the devices of a configuration file; for the errors see ``connect``."""
+def load(
+    config: str | Path, *, mm_path: str | Path | None = None, kind: type[Core] | None = None
+) -> Core | UniMMCore:
+    """A core (of a ``kind``) with the devices of a configuration file; errors as of ``connect``."""
     path = Path(config)
     if not path.is_file():
         raise ReadError(f"{path}: no such configuration file; give the path of a .cfg file.")
@@ -107,7 +110,7 @@ def load(config: str | Path, *, mm_path: str | Path | None = None) -> UniMMCore:
                 "'mmcore install', or give connect(..., mm_path=FOLDER)."
             )
     # A folder without adapters: a core that is given none searches for one, and complains.
-    core = UniMMCore(mm_path=str(mm_path or Path(__file__).parent))
+    core = (kind or UniMMCore)(mm_path=str(mm_path or Path(__file__).parent))
     try:
         core.loadSystemConfiguration(path)
     except DRIVER_FAULTS as error:
