@@ -9,13 +9,18 @@ from parfocal.drive.brent import BrentSearch, GoldenSearch
 from parfocal.drive.chain import AnySearch, ChainSearch, parse_search
 from parfocal.drive.checks import judge
 from parfocal.drive.climb import HillClimbSearch
+from parfocal.drive.drift import DriftPoint, DriftSettings, DriftTracker
+from parfocal.drive.focus_points import FocusPoint, SurfaceSettings
 from parfocal.drive.gate import Gate
+from parfocal.drive.hold import HoldReport, HoldSettings, hold
 from parfocal.drive.limits import Limits
 from parfocal.drive.loop import autofocus
 from parfocal.drive.one_shot import PredictorSearch
+from parfocal.drive.positions import Position, in_focus, read_positions, write_positions
 from parfocal.drive.record import FocusReport
 from parfocal.drive.search import Eye, Proposal, Search
 from parfocal.drive.shots import Sharpness, Shot
+from parfocal.drive.surface import FocusSurface
 from parfocal.drive.sweeps import (
     CoarseFineSearch,
     ContinuousSweepSearch,
@@ -29,22 +34,35 @@ __all__ = [
     "ChainSearch",
     "CoarseFineSearch",
     "ContinuousSweepSearch",
+    "DriftPoint",
+    "DriftSettings",
+    "DriftTracker",
     "EarlyStopSearch",
     "Eye",
+    "FocusPoint",
     "FocusReport",
+    "FocusSurface",
     "Gate",
     "GoldenSearch",
     "HillClimbSearch",
+    "HoldReport",
+    "HoldSettings",
     "Limits",
+    "Position",
     "PredictorSearch",
     "Proposal",
     "Search",
     "Sharpness",
     "Shot",
+    "SurfaceSettings",
     "SweepSearch",
     "autofocus",
+    "hold",
+    "in_focus",
     "judge",
     "parse_search",
+    "read_positions",
+    "write_positions",
 ]
 
 
