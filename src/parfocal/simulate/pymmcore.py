@@ -213,7 +213,7 @@ class World(_OnBench, HubDevice):
         return self.scope.now_s()
 
     @clock.setter
-    def _set_clock(self, time_s: float) -> None:
+    def _set_clock(self, time_s: float | int | str) -> None:
         self.scope.wait_s(max(0.0, float(time_s) - self.scope.now_s()))
 
     @pymm_property(name="FailNextFrames", limits=(0, 1_000_000), property_type=int)

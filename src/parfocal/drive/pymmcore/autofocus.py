@@ -74,7 +74,7 @@ class Autofocus(GenericDevice):
         return self.limits.z_min_um
 
     @z_min.setter
-    def _set_z_min(self, z_um: float) -> None:
+    def _set_z_min(self, z_um: float | int | str) -> None:
         self._limit(z_min_um=float(z_um), z_max_um=max(float(z_um), self.limits.z_max_um))
 
     @pymm_property(name="ZMax_um", property_type=float)
@@ -83,7 +83,7 @@ class Autofocus(GenericDevice):
         return self.limits.z_max_um
 
     @z_max.setter
-    def _set_z_max(self, z_um: float) -> None:
+    def _set_z_max(self, z_um: float | int | str) -> None:
         self._limit(z_max_um=float(z_um), z_min_um=min(float(z_um), self.limits.z_min_um))
 
     @pymm_property(name="MaxStep_um", property_type=float)
@@ -92,7 +92,7 @@ class Autofocus(GenericDevice):
         return self.limits.max_step_um or 0.0
 
     @max_step.setter
-    def _set_max_step(self, step_um: float) -> None:
+    def _set_max_step(self, step_um: float | int | str) -> None:
         self._limit(max_step_um=float(step_um) or None)
 
     @pymm_property(name="MaxImages", property_type=int)
@@ -101,7 +101,7 @@ class Autofocus(GenericDevice):
         return self.limits.max_images or 0
 
     @max_images.setter
-    def _set_max_images(self, count: float) -> None:
+    def _set_max_images(self, count: float | int | str) -> None:
         self._limit(max_images=int(float(count)) or None)
 
     @pymm_property(name="Search", allowed_values=KINDS, property_type=str)

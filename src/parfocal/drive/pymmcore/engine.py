@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
@@ -40,7 +40,7 @@ from parfocal.drive.pymmcore.events import channel_offset_um, fresh, index_of, k
 from parfocal.drive.record import FocusReport
 from parfocal.drive.search import Search
 
-Policy = Literal["skip", "continue", "stop"]
+POLICIES = ("skip", "continue", "stop")
 MOST_EVENTS = 1_000_000
 
 
@@ -127,14 +127,14 @@ class FocusEngine(MDAEngine):
         *,
         limits: Limits,
         search: Search | None = None,
-        policy: Policy = "skip",
+        policy: str = "skip",
         measure: str | Callable[[NDArray[Any]], Any] = "tenengrad",
         setup: OpticalSetup | None = None,
         settings: EngineSettings | None = None,
         report_path: str | Path | None = None,
         on_record: Callable[[Record], None] | None = None,
     ) -> None:
-        if policy not in ("skip", "continue", "stop"):
+        if policy not in POLICIES:
             raise InputError(f"policy is 'skip', 'continue' or 'stop', not {policy!r}.")
         self.scope = core if isinstance(core, CoreMicroscope) else connect(core)
         super().__init__(
