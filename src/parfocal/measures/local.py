@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -92,6 +93,14 @@ def variance_of_means(means: tuple[Tensor, ...]) -> Tensor:
     """Variance from the means of a feature and of its square; rounding never makes it negative."""
     mean, mean_square = means
     return (mean_square - mean.square()).clamp(min=0.0)
+
+
+def root(values: Tensor) -> Tensor:
+    """Square roots, by NumPy on the CPU: torch would share even a few between its threads."""
+    if values.device.type != "cpu" or values.requires_grad:
+        return values.sqrt()
+    with np.errstate(invalid="ignore"):
+        return torch.from_numpy(np.sqrt(values.numpy()))
 
 
 def without_mean(images: Tensor) -> Tensor:

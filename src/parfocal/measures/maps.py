@@ -18,11 +18,15 @@ from parfocal.core.errors import InputError, ShapeError
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.shapes import as_float_tensor
 from parfocal.measures.catalog import Measure, find_measure
+from parfocal.measures.local import LocalMeasure
 from parfocal.measures.scoring import setup_options
 from parfocal.measures.windows import Spans, crop_scores, local_scores
 
 LI2023_STRIDES_PX = tuple(range(8, 37, 2))
 """The strides of the public code of [Li2023]_."""
+
+TORCH_GRAIN, SMALL_MAP = 2**15, 2**18
+"""Elements up to which torch works in one thread, and that are too few to share."""
 
 
 def focus_map(
@@ -279,11 +283,27 @@ def _array_scores(
         planes = images.reshape(-1, *images.shape[-2:])
         means = fast.window_means(planes, row.name, rows, columns)
         if means is not None:
-            tensors = tuple(torch.from_numpy(mean) for mean in means)
-            scores = tensors[0] if local is None else local.finish(tensors)
             dtype = torch.float64 if images.dtype == np.float64 else torch.float32
-            return scores.to(dtype).reshape(*images.shape[:-2], len(rows), len(columns))
+            scores = _finished(means, local, dtype)
+            return scores.reshape(*images.shape[:-2], len(rows), len(columns))
     return _tensor_scores(as_float_tensor(images), row, rows, columns, setup)
+
+
+def _finished(
+    means: Float[np.ndarray, "k n j i"], local: LocalMeasure | None, dtype: torch.dtype
+) -> Float[Tensor, "n j i"]:
+    """Scores from means; those of a small map few enough at a time for one thread.
+
+    Starting torch's threads for so little, and their waiting in turning loops afterwards, would
+    cost more than the whole map.
+    """
+    scores = torch.empty(means.shape[1:], dtype=dtype)
+    flat, own = torch.from_numpy(np.ascontiguousarray(means)).flatten(1), scores.flatten()
+    step = (TORCH_GRAIN - 1) // len(flat) if len(own) < SMALL_MAP else len(own)
+    for first in range(0, len(own), step):
+        part = flat[:, first : first + step]
+        own[first : first + step] = part[0] if local is None else local.finish(tuple(part))
+    return scores
 
 
 def _tensor_scores(

@@ -9,6 +9,7 @@ from parfocal.core.errors import InputError
 from parfocal.core.shapes import Images, Scores, on_any_array, require_images
 from parfocal.measures.local import (
     LocalMeasure,
+    root,
     score_whole,
     value_and_square,
     variance_of_means,
@@ -16,7 +17,7 @@ from parfocal.measures.local import (
 
 
 def _root_of_variance(means: tuple[Tensor, ...]) -> Tensor:
-    return variance_of_means(means).sqrt()
+    return root(variance_of_means(means))
 
 
 def _variance_over_mean(means: tuple[Tensor, ...]) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from parfocal.core.shapes import Images, Scores, on_any_array
 from parfocal.measures.local import (
     LocalMeasure,
+    root,
     score_whole,
     sum_of_means,
     value_and_square,
@@ -46,7 +47,7 @@ def _haar_energies(images: Tensor) -> tuple[Tensor, ...]:
 
 def _root_of_ratio(means: tuple[Tensor, ...]) -> Tensor:
     high, low = means
-    return torch.where(high == 0, 0.0, (high / low).sqrt())
+    return torch.where(high == 0, 0.0, root(high / low))
 
 
 def _db6_details(images: Tensor) -> tuple[Tensor, ...]:
