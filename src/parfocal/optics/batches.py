@@ -72,7 +72,7 @@ def pupil_psfs(
     Laws: energy kept, batch-free: each optic is computed on the smallest of a few grids that
     holds its light, whatever its neighbours.
 
-    The pixels agree with ``widefield_psf(model="scalar")`` to 5e-3 of the brightest.
+    The pixels agree with ``widefield_psf(model="scalar")`` to 1e-2 of the brightest.
 
     Examples
     --------

@@ -117,6 +117,42 @@ def test_fit_finds_the_aberrations_focus_and_place_that_were_put_in():
     assert fit.unexplained < 1e-3
 
 
+def test_fit_finds_the_size_of_a_bead_and_planes_that_were_held_out():
+    """Rings of a true ball, not the Gaussian that the fit takes for it."""
+    z = np.arange(9) * 0.6
+    fine = widefield_psf(AIR, z - 2.4, size_px=33, model="scalar")
+    y, x = np.mgrid[-16:17, -16:17] * 0.13
+    places = (np.arange(9) - 4) / 9 * 0.13  # within each pixel
+    square = [(y + a) ** 2 + (x + b) ** 2 for a in places for b in places]
+    thickness = np.sqrt(np.clip(0.04 - np.array(square), 0, None)).mean(axis=0)
+    ball = torch.from_numpy(np.fft.rfft2(np.fft.ifftshift(thickness / thickness.sum())))
+    stack = 5000 * torch.fft.irfft2(torch.fft.rfft2(fine.double()) * ball, s=(33, 33)).float()
+    odd = range(1, 9, 2)
+    fit = fit_aberrations(
+        stack + 90, AIR, z, terms=[12], free=["bead"], model="scalar", held_out=odd, steps=25
+    )
+    assert fit.bead_um == pytest.approx(0.4, abs=0.05)
+    assert abs(fit.aberrations.zernike_waves[12]) < 0.01
+    left = (fit.psf - stack - 90)[1::2].square().sum() / stack[1::2].square().sum()
+    assert left < 2e-3
+
+
+def test_fit_finds_a_stage_that_errs_and_a_pupil_that_is_underfilled():
+    z = torch.arange(9) * 0.4
+    wrong = torch.zeros(9)
+    wrong[2], wrong[5] = 0.12, -0.1
+    true = AIR.model_copy(update={"na": 0.72})
+    stack = 5000 * widefield_psf(true, z + wrong - 1.6, size_px=24, model="scalar") + 90
+    options = {"terms": [12], "model": "scalar", "steps": 60}
+    fit = fit_aberrations(stack, AIR, z, free=["na", "stage"], **options)
+    assert fit.na == pytest.approx(0.72, abs=0.01)
+    torch.testing.assert_close(fit.stage_um - fit.stage_um.mean(), wrong, atol=0.02, rtol=0)
+    held = fit_aberrations(stack, true, z, free=["stage"], held_out=[2, 5], **options)
+    assert held.stage_um[[2, 5]].tolist() == pytest.approx([0.12, -0.1], abs=0.02)
+    dark = fit_aberrations(stack, AIR, z + wrong, free=["underfill"], **options)
+    assert dark.underfill > 0.1
+
+
 def test_fit_refuses_what_is_no_bead():
     with pytest.raises(ShapeError, match="square planes"):
         fit_aberrations(torch.zeros(3, 4, 5), AIR, [0.0, 1.0, 2.0])
@@ -124,3 +160,5 @@ def test_fit_refuses_what_is_no_bead():
         fit_aberrations(torch.zeros(3, 4, 4), AIR, [0.0, 1.0, 2.0])
     with pytest.raises(InputError, match="above 2"):
         fit_aberrations(torch.rand(3, 4, 4), AIR, [0.0, 1.0, 2.0], terms=[1, 5])
+    with pytest.raises(InputError, match="all alike"):
+        fit_aberrations(torch.rand(3, 4, 4), AIR, [0.0, 1.0, 2.0], held_out=[0, 1, 2])
