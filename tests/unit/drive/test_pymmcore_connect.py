@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-WHY = "the extra mm is not installed: pip install 'parfocal[mm]'"
-pytest.importorskip("pymmcore_plus", reason=WHY)
-
 from parfocal import drive
 from parfocal.core import protocols
 from parfocal.core.errors import (
@@ -18,10 +15,14 @@ from parfocal.core.errors import (
     StageError,
     UnknownNameError,
 )
-from parfocal.drive.pymmcore import AutofocusCalls, AutofocusCore, CoreMicroscope, connect
-from parfocal.drive.pymmcore.autofocus import Autofocus
-from parfocal.drive.pymmcore.connect import grey, load
-from tests.fabricate.cores import SteppedDrive, rig_core
+
+WHY = "the extra mm is not installed: pip install 'parfocal[mm]'"
+mm = pytest.importorskip("parfocal.drive.pymmcore", reason=WHY)
+connecting = pytest.importorskip("parfocal.drive.pymmcore.connect", reason=WHY)
+cores = pytest.importorskip("tests.fabricate.cores", reason=WHY)
+connect, grey, load = mm.connect, connecting.grey, connecting.load
+Autofocus, AutofocusCore = mm.Autofocus, mm.AutofocusCore
+rig_core = cores.rig_core
 
 LIMITS = drive.Limits(z_min_um=-12, z_max_um=12)
 
@@ -141,7 +142,7 @@ def test_colour_becomes_luminance_and_odd_shapes_are_refused(built):
 
 
 def test_a_stage_that_takes_sequences_streams(built):
-    made = built(drive=SteppedDrive, focus_um=1.0)
+    made = built(drive=cores.SteppedDrive, focus_um=1.0)
     scope = connect(made.core)
     assert isinstance(scope, protocols.Stream)
     planes = list(scope.sweep(-2.0, 2.0, 5))
@@ -161,7 +162,7 @@ def test_configuration_files_that_do_not_load_say_why(tmp_path):
         connect(tmp_path / "absent.cfg")
     broken = tmp_path / "broken.cfg"
     broken.write_text("#py pyDevice,Camera,parfocal.simulate.pymmcore,Kamera\n", "utf-8")
-    with pytest.raises(DeviceError, match="broken.cfg could not be loaded: .*Kamera"):
+    with pytest.raises(DeviceError, match=r"broken\.cfg could not be loaded: .*Kamera"):
         connect(broken)
 
 
@@ -213,7 +214,7 @@ def test_without_its_device_the_calls_go_on_to_the_core_below(built):
         core.fullFocus()
     assert core.getAutoFocusDevice() == ""
     assert not core.isContinuousFocusEnabled()
-    assert issubclass(AutofocusCore, AutofocusCalls)
+    assert issubclass(AutofocusCore, mm.AutofocusCalls)
 
 
 def test_the_autofocus_device_loads_from_a_configuration_file(tmp_path):
@@ -228,5 +229,5 @@ def test_the_autofocus_device_loads_from_a_configuration_file(tmp_path):
     file.write_text("\n".join([config_path().read_text("utf-8"), *lines]), "utf-8")
     core = load(file, kind=AutofocusCore)
     assert core.getAutoFocusDevice() == "Autofocus"
-    assert isinstance(connect(core), CoreMicroscope)
+    assert isinstance(connect(core), mm.CoreMicroscope)
     core.unloadAllDevices()

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import logging.handlers
+
 import numpy as np
 import pytest
 
+from parfocal import drive
+from parfocal.core.errors import InputError, LimitsError, ReadError, ShapeError
+
 WHY = "the extra mm is not installed: pip install 'parfocal[mm]'"
 useq = pytest.importorskip("useq", reason=WHY)
-pytest.importorskip("pymmcore_plus", reason=WHY)
+mm = pytest.importorskip("parfocal.drive.pymmcore", reason=WHY)
+Corrections = pytest.importorskip("parfocal.drive.pymmcore.corrections", reason=WHY).Corrections
+rig_core = pytest.importorskip("tests.fabricate.cores", reason=WHY).rig_core
+AcquisitionReport, EngineSettings, FocusEngine, connect = (
+    mm.AcquisitionReport, mm.EngineSettings, mm.FocusEngine, mm.connect
+)  # fmt: skip
 
-from parfocal import drive
-from parfocal.core.errors import InputError, LimitsError, ReadError
-from parfocal.drive.pymmcore import AcquisitionReport, EngineSettings, FocusEngine, connect
-from parfocal.drive.pymmcore.corrections import Corrections
-from tests.fabricate.cores import rig_core
-
-LIMITS = drive.Limits(z_min_um=-15, z_max_um=15)
+# No overshoot: faults are ordered by the number of the move.
+LIMITS = drive.Limits(z_min_um=-15, z_max_um=15, approach="up", backlash_um=0.0)
 SEARCH = drive.CoarseFineSearch(coarse_step_um=1.5, fine_step_um=0.5)
 PLACES = [(0, 0, 0), (100, 0, 0), (200, 0, 0)]
 COLOURS = ["red", {"config": "blue", "z_offset": 2.0}]
@@ -291,6 +297,83 @@ def test_a_property_that_cannot_be_set_is_noted_with_its_frame(built):
     assert report.planned_frames is None
     assert "Failed to set property Colour" in report.taken[0].reason
     assert report.ended == "done"
+
+
+class _FullDisk:
+    """Refuses every frame; a sink of pymmcore-plus."""
+
+    def setup(self, sequence, meta):
+        pass
+
+    def append(self, image, event, meta):
+        raise OSError("no space left on device")
+
+    def skip(self, *, frames):
+        pass
+
+    def close(self):
+        pass
+
+
+def test_a_frame_that_cannot_be_written_is_not_called_taken(built, monkeypatch):
+    from pymmcore_plus.mda import _runner
+
+    made = built()
+    monkeypatch.setattr(
+        _runner.OmeWritersSink, "from_output", staticmethod(lambda *a, **k: _FullDisk())
+    )
+    with pytest.raises(OSError, match="no space left"):
+        made.engine.run(plan(autofocus_plan=None), output="frames.ome.zarr")
+    report = made.engine.report
+    assert adds_up(report)
+    assert (report.ended, len(report.taken), len(report.lost)) == ("stopped", 0, 1)
+    assert "could not be written" in report.reason
+
+
+def test_a_silenced_logger_hides_no_reason(built):
+    logger = logging.getLogger("pymmcore-plus")
+    level = logger.level
+    made = built(snap_faults={0: "raise"})
+    seen = logging.handlers.BufferingHandler(100)
+    logger.addHandler(seen)
+    logger.setLevel(logging.ERROR)
+    try:
+        report = made.engine.run(plan(autofocus_plan=None))
+        assert logger.level == logging.ERROR
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(seen)
+    assert "camera gone" in report.lost[0].reason
+    assert seen.buffer == []
+
+
+def test_the_budget_holds_for_the_near_search_and_the_wide_one_together(built):
+    limits = LIMITS.model_copy(update={"max_images": 40})
+    made = built(limits=limits, drift=0.1, settings={"near_um": 3.0})
+    made.core.mda.events.frameReady.connect(lambda *_: made.rig.wait_s(40.0))
+    report = made.engine.run(plan(time_plan={"interval": 0, "loops": 2}))
+    assert adds_up(report)
+    assert max(record.images for record in report.focus) <= 40
+    assert any(record.images > 15 for record in report.focus[1:])
+
+
+def test_ctrl_c_closes_the_account_and_the_engine_runs_again(built, tmp_path):
+    made = built(snap_faults={2: "interrupt"})
+    with pytest.raises(KeyboardInterrupt):
+        made.engine.run(plan(autofocus_plan=None))
+    report = AcquisitionReport.load(tmp_path / "report.json")
+    assert (report.ended, len(report.taken), report.not_reached) == ("cancelled", 2, 4)
+    assert made.engine.run(plan(autofocus_plan=None)).ended == "done"
+
+
+def test_only_the_region_is_focused_on(built):
+    made = built(settings={"region": (0, 40, 0, 40)})
+    assert len(made.engine.run(plan()).taken) == 6
+    outside = built(settings={"region": (0, 500, 0, 500)})
+    with pytest.raises(ShapeError, match="does not lie inside images of 48 x 48 px"):
+        outside.engine.run(plan())
+    assert outside.rig.z_um == 0.0
+    assert outside.engine.report.ended == "cancelled"
 
 
 def test_corrections_carry_drift_and_fall_back_on_the_others():

@@ -13,7 +13,8 @@ except ImportError as error:
 from parfocal.drive.pymmcore.acquisition import AcquisitionReport, FocusRecord, FrameRecord
 from parfocal.drive.pymmcore.autofocus import Autofocus, AutofocusCalls, AutofocusCore
 from parfocal.drive.pymmcore.connect import CoreMicroscope, connect
-from parfocal.drive.pymmcore.engine import EngineSettings, FocusEngine
+from parfocal.drive.pymmcore.engine import FocusEngine
+from parfocal.drive.pymmcore.settings import EngineSettings
 
 __all__ = [
     "AcquisitionReport",

@@ -102,24 +102,33 @@ class Account:
             self._on_record(record)
 
 
-class _Ear(logging.Handler):
-    """Keeps the warnings of one thread."""
+class _Ear(logging.Filter):
+    """Keeps the warnings of one thread, and lets pass what passed before."""
 
-    def __init__(self, heard: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._heard, self._thread = heard, threading.get_ident()
+    def __init__(self, heard: list[str], threshold: int) -> None:
+        super().__init__()
+        self._heard, self._threshold = heard, threshold
+        self._thread = threading.get_ident()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.thread == self._thread and record.levelno >= logging.WARNING:
             self._heard.append(" ".join(record.getMessage().split()))
+        return record.levelno >= self._threshold
 
 
 @contextmanager
 def overheard(heard: list[str]) -> Iterator[None]:
-    """Collect what pymmcore-plus only warns of: an image that failed, a property not set."""
-    logger, ear = logging.getLogger("pymmcore-plus"), _Ear(heard)
-    logger.addHandler(ear)
+    """Collect what pymmcore-plus only warns of: an image that failed, a property not set.
+
+    It is heard also where the user has silenced the logger.
+    """
+    logger = logging.getLogger("pymmcore-plus")
+    level, threshold = logger.level, logger.getEffectiveLevel()
+    ear = _Ear(heard, threshold)
+    logger.addFilter(ear)
+    logger.setLevel(min(threshold, logging.WARNING))
     try:
         yield
     finally:
-        logger.removeHandler(ear)
+        logger.setLevel(level)
+        logger.removeFilter(ear)

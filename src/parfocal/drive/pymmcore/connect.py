@@ -128,6 +128,13 @@ def _require(core: CMMCorePlus, label: str, kind: DeviceType, what: str, option:
     raise InputError(f"{came}: give connect(..., {option}=LABEL). Loaded: {there}.")
 
 
+def _require_numbers(label: str, *goal_um: float) -> None:
+    """Raise StageError unless a goal is finite: not every driver refuses others."""
+    if not all(math.isfinite(place_um) for place_um in goal_um):
+        text = ", ".join(f"{place_um:g}" for place_um in goal_um)
+        raise StageError(f"The stage {label!r} cannot go to {text} um; nothing was moved.")
+
+
 @contextmanager
 def driver(kind: type[DeviceError], what: str) -> Iterator[None]:
     """Turn what a driver raises into one kind of error, in one line."""
@@ -203,6 +210,7 @@ class CoreMicroscope:
 
     def move_to_um(self, z_um: float) -> None:
         """Move the focus, and return when the stage is no longer busy."""
+        _require_numbers(self.focus, z_um)
         with driver(StageError, f"The stage {self.focus!r} failed on its way to {z_um:g} um"):
             self.core.setPosition(self.focus, float(z_um))
             self._wait_for(self.focus)
@@ -217,6 +225,7 @@ class CoreMicroscope:
     def move_xy_to_um(self, x_um: float, y_um: float) -> None:
         """Move the specimen, and return when the stage is no longer busy."""
         label = self._xy_stage()
+        _require_numbers(label, x_um, y_um)
         with driver(StageError, f"The stage {label!r} failed on its way to ({x_um:g}, {y_um:g})"):
             self.core.setXYPosition(label, float(x_um), float(y_um))
             self._wait_for(label)

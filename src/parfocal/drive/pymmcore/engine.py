@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from pymmcore_plus import CMMCorePlus
 from pymmcore_plus.mda import MDAEngine, SkipEvent
 from pymmcore_plus.metadata import SummaryMetaV1
@@ -23,8 +22,7 @@ from parfocal.core.errors import (
 )
 from parfocal.core.results import Status
 from parfocal.core.setup import OpticalSetup
-from parfocal.drive.limits import Limits, Positive
-from parfocal.drive.loop import autofocus
+from parfocal.drive.limits import Limits
 from parfocal.drive.pymmcore.account import Account, overheard
 from parfocal.drive.pymmcore.acquisition import (
     AcquisitionReport,
@@ -37,41 +35,14 @@ from parfocal.drive.pymmcore.axis import FocusAxis
 from parfocal.drive.pymmcore.connect import CoreMicroscope, connect, driver
 from parfocal.drive.pymmcore.corrections import Corrections
 from parfocal.drive.pymmcore.events import channel_offset_um, fresh, index_of, kind_of, place_of
+from parfocal.drive.pymmcore.looking import look
+from parfocal.drive.pymmcore.settings import EngineSettings
 from parfocal.drive.record import FocusReport
 from parfocal.drive.search import Search
+from parfocal.drive.sweeps import CoarseFineSearch
 
 POLICIES = ("skip", "continue", "stop")
 MOST_EVENTS = 1_000_000
-
-
-class EngineSettings(BaseModel):
-    """How an acquisition is focused, and when it is given up.
-
-    Parameters
-    ----------
-    focus_channel
-        Channel in which to focus; default the channel of the event.
-    focus_exposure_ms
-        Exposure for focusing; default that of the event.
-    near_um
-        Range around the predicted focus that is searched first, once focus is known anywhere;
-        the whole limits after that. Default the whole limits at once.
-    retries
-        How often a move that failed is tried again.
-    retakes
-        How often an image that failed is tried again; each costs light.
-    most_failures
-        So many lost frames in a row stop the acquisition: a connection that is lost.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    focus_channel: str | None = None
-    focus_exposure_ms: Positive | None = None
-    near_um: Positive | None = None
-    retries: Annotated[int, Field(ge=0)] = 1
-    retakes: Annotated[int, Field(ge=0)] = 0
-    most_failures: Annotated[int, Field(ge=1)] = 5
 
 
 class FocusEngine(MDAEngine):
@@ -90,7 +61,7 @@ class FocusEngine(MDAEngine):
         A core, or what ``connect`` gave.
     limits
         The envelope of every focus move; its budget is that of each focus run.
-    search, measure, setup, region
+    search, measure, setup
         As in ``autofocus``.
     policy
         When focus is not found: "skip" the frames of that position until its next focus run,
@@ -141,7 +112,8 @@ class FocusEngine(MDAEngine):
             self.scope.core, use_hardware_sequencing=False, restore_initial_state=False
         )
         self.limits, self.policy, self.settings = limits, policy, settings or EngineSettings()
-        self._search, self._measure, self._setup = search, measure, setup
+        self._search: Search = search or CoarseFineSearch()
+        self._measure, self._setup = measure, setup
         self._path = None if report_path is None else Path(report_path)
         self._on_record = on_record
         self._clear()
@@ -157,6 +129,8 @@ class FocusEngine(MDAEngine):
         self._notes: list[str] = []
         self._basis: Basis = "planned"
         self._z_um: float | None = None
+        # The frame whose images the runner has, and has not written yet.
+        self._handed: MDAEvent | None = None
 
     def run(
         self, sequence: Iterable[MDAEvent], *, output: Any = None, overwrite: bool = False
@@ -176,11 +150,15 @@ class FocusEngine(MDAEngine):
             If the stage, or any z of the sequence, lies outside the limits; nothing has moved.
         """
         runner = self.mmcore.mda
-        before = runner.set_engine(self)
+        before = runner.engine
+        if before is not self:
+            runner.set_engine(self)
         try:
             runner.run(sequence, output=output, overwrite=overwrite)
         finally:
-            if before is not None:
+            self._finish()
+            # After Ctrl-C the runner holds that it still runs, and takes no engine.
+            if before not in (None, self) and not runner.is_running():
                 runner.set_engine(before)
         return self.report
 
@@ -250,7 +228,8 @@ class FocusEngine(MDAEngine):
         if event.exposure is not None:
             scope.set_exposure_ms(event.exposure)
         done = dict.fromkeys(("x_pos", "y_pos", "z_pos", "channel", "exposure"))
-        with overheard(self._notes):
+        failed = driver(DeviceError, "The devices could not be set")
+        with failed, overheard(self._notes):
             super().setup_single_event(event.model_copy(update=done))
         self._move_focus(event)
 
@@ -267,7 +246,15 @@ class FocusEngine(MDAEngine):
     def teardown_sequence(self, sequence: MDASequence) -> None:
         """End the account and write it."""
         super().teardown_sequence(sequence)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Let the stage go and close the account; again does no harm."""
         self._axis.close()
+        if self._handed is not None:
+            self._add_frame(self._handed, "lost", "it was taken, but could not be written")
+            self._account.stop("an image could not be written")
+            self._handed = None
         self._account.end()
         if self._path is not None:
             self.report.save(self._path)
@@ -291,13 +278,16 @@ class FocusEngine(MDAEngine):
             reason = "; ".join(heard) or "the camera gave no image"
             if len(payloads) == cameras:
                 break
+        self._handed = event
+        for payload in payloads:
+            payload.metadata["parfocal"] = {"focus": self._basis, "z_um": self._z_um}
+            yield payload
+        # Only now: a file that cannot be written raises in the runner, and it does not come back.
+        self._handed = None
         if len(payloads) < cameras:
             self._lose(event, reason)
         else:
             self._add_frame(event, "taken", "; ".join(self._notes))
-        for payload in payloads:
-            payload.metadata["parfocal"] = {"focus": self._basis, "z_um": self._z_um}
-            yield payload
         yield from [None] * (cameras - len(payloads))
 
     def _lose(self, event: MDAEvent, reason: str) -> None:
@@ -329,8 +319,16 @@ class FocusEngine(MDAEngine):
         began_s = self.scope.now_s()
         self._axis.close()
         try:
-            reports = self._look()
-        except LimitsError as error:
+            reports = look(
+                self.scope,
+                limits=self.limits,
+                near_um=self.settings.near_um if self._known.tracker.points else None,
+                search=self._search,
+                measure=self._measure,
+                setup=self._setup,
+                region=self.settings.region,
+            )
+        except (DeviceError, LimitsError) as error:
             self._miss(event, "failed", str(error))
             return
         finally:
@@ -351,25 +349,6 @@ class FocusEngine(MDAEngine):
             interval_um=None if span is None else (span[0] - planned_um, span[1] - planned_um),
         )
         self._add_focus(event, "found", report.reason, reports, correction_um=correction_um)
-
-    def _look(self) -> list[FocusReport]:
-        """Search near the prediction where there is one, then everywhere."""
-        near_um = self.settings.near_um if self._known.tracker.points else None
-        ranges = [self.limits]
-        if near_um is not None:
-            low_um, high_um = self.limits.window_um(self.scope.position_um(), near_um)
-            near = self.limits.model_copy(update={"z_min_um": low_um, "z_max_um": high_um})
-            ranges.insert(0, near)
-        reports: list[FocusReport] = []
-        for limits in ranges:
-            report = autofocus(
-                self.scope, search=self._search, limits=limits, measure=self._measure,
-                setup=self._setup,
-            )  # fmt: skip
-            reports.append(report)
-            if report.found or report.status == Status.FAILED:
-                break
-        return reports
 
     def _miss(
         self,
