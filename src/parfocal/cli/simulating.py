@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,11 @@ def _outputs(request: SimulateRequest) -> list[Path]:
     ]
 
 
+def _named(begin: Callable[[str], None], name: str) -> Callable[[str], None]:
+    """Progress whose lines begin with a name."""
+    return lambda plane: begin(f"{name}, {plane}")
+
+
 def run_simulate(request: SimulateRequest) -> int:
     """Do what ``parfocal simulate`` was asked; return the exit status."""
     outputs = _outputs(request)
@@ -83,14 +89,19 @@ def run_simulate(request: SimulateRequest) -> int:
     try:
         pick_device(request.device)
         first = load_recipe(request.recipe, seed=request.seed, **above)
+        recipes = [
+            load_recipe(request.recipe, seed=first.seed + number, **above)
+            for number in range(len(outputs))
+        ]
     except InputError as error:
         raise CallError(str(error)) from error
-    with progress(len(outputs), "simulating") as begin:
-        for number, out in enumerate(outputs):
-            begin(out.name)
-            seed = first.seed + number
-            recipe = load_recipe(request.recipe, seed=seed, **above)
-            made = simulate_stack(recipe, device=request.device)
+    steps = sum(1 + recipe.planes for recipe in recipes)
+    with progress(steps, "simulating") as begin:
+        for recipe, out in zip(recipes, outputs, strict=True):
+            begin(f"{out.name}, specimen")
+            made = simulate_stack(
+                recipe, device=request.device, begin_plane=_named(begin, out.name)
+            )
             write_with_truth(
                 made.stack,
                 out,
@@ -98,5 +109,6 @@ def run_simulate(request: SimulateRequest) -> int:
                 facts=made.facts(),
                 overwrite=request.overwrite,
             )
-            typer.echo(printable(f"wrote {out}: seed {seed}, focus at {made.focus_um:.2f} um"))
+            where = f"seed {recipe.seed}, focus at {made.focus_um:.2f} um"
+            typer.echo(printable(f"wrote {out}: {where}"))
     return DONE

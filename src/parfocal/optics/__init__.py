@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parfocal.optics.batches import pupil_psfs
+    from parfocal.optics.exit_waves import transmission_pixel_um
     from parfocal.optics.illumination import (
         Source,
         annulus_source,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from parfocal.optics.transmission import (
         coherent_images,
         half_annulus_images,
-        transmission_pixel_um,
         transmitted_images,
     )
     from parfocal.optics.zernike import Aberrations, zernike_basis
@@ -51,7 +51,7 @@ _ADDRESSES = {
     "light_sheet_psf": "sectioning",
     "pupil_psfs": "batches",
     "spinning_disk_psf": "sectioning",
-    "transmission_pixel_um": "transmission",
+    "transmission_pixel_um": "exit_waves",
     "transmitted_images": "transmission",
     "widefield_psf": "psf",
     "zernike_basis": "zernike",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from parfocal.core.setup import OpticalSetup
@@ -108,11 +108,12 @@ class TransferTable:
         nodes, where = torch.unique(taps.flatten(), return_inverse=True)
         self._fill([int(node) for node in nodes], band)
         kept = self._profiles if self.is_round else self._planes
+        if not self.is_round:
+            return _blended([kept[int(node)] for node in nodes], where.view(taps.shape), weights)
         rows = torch.stack([kept[int(node)] for node in nodes])
         mix = torch.zeros(len(positions), len(nodes), dtype=torch.float64)
         mix.scatter_add_(1, where.view(taps.shape), weights)
-        values = mix.to(rows.device, rows.dtype) @ rows
-        return self._along_radius(values, band) if self.is_round else values
+        return self._along_radius(mix.to(rows.device, rows.dtype) @ rows, band)
 
     def _node_um(self, node: int) -> float:
         return self._unit_um * math.sinh(node / (WIDENING_DEPTHS * STEPS_PER_DEPTH))
@@ -160,6 +161,18 @@ class TransferTable:
         share = (place - low).to(profiles.dtype)
         below, above = profiles.index_select(1, low), profiles.index_select(1, low + 1)
         return torch.lerp(below, above, share.expand_as(below)).index_select(1, inverse)
+
+
+def _blended(
+    rows: Sequence[Complex[Tensor, " n"]], taps: Int[Tensor, "d 4"], weights: Float[Tensor, "d 4"]
+) -> Complex[Tensor, "d n"]:
+    """Weighted sums of four rows each; long ones, of which a matrix product would take all."""
+    sums = rows[0].new_zeros(len(taps), len(rows[0])) if rows else torch.zeros(0, 0)
+    for total, four, shares in zip(sums, taps.tolist(), weights.tolist(), strict=True):
+        for tap, share in zip(four, shares, strict=True):
+            if share:
+                total.add_(rows[tap], alpha=share)
+    return sums
 
 
 def _cubic(positions: Float[Tensor, " d"]) -> tuple[Tensor, Float[Tensor, "d 4"]]:

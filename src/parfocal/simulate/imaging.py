@@ -14,11 +14,12 @@ from torch import Tensor
 from parfocal.core.device import pick_device
 from parfocal.core.errors import InputError
 from parfocal.core.setup import OpticalSetup
+from parfocal.optics.exit_waves import ExitWaves
 from parfocal.optics.imaging import Band, images_of_spectra
 from parfocal.optics.psf import make_pupil, widefield_psf
 from parfocal.optics.sectioning import confocal_psf, spinning_disk_psf
 from parfocal.optics.transfer import PsfFunction, TransferTable
-from parfocal.optics.transmission import half_annulus_images, transmitted_images
+from parfocal.optics.transmission import contrast_of, half_annulus_waves
 from parfocal.optics.zernike import Aberrations, osa_orders
 from parfocal.simulate.modalities import (
     ConfocalImaging,
@@ -131,8 +132,8 @@ class Renderer:
     -----
     Fluorescence is 1 in focus for a wide, even layer of emission 1; transmitted light, and
     1 + contrast of phase contrast, is 1 where nothing is. Specimens wrap
-    around in y and x, and so do their images. Transfer functions are
-    tabulated once, so that a second image at a new z costs milliseconds.
+    around in y and x, and so do their images. Transfer functions are tabulated once, and the
+    waves behind the last specimen are kept, so that a second image at a new z costs milliseconds.
 
     Examples
     --------
@@ -156,6 +157,7 @@ class Renderer:
         self._table: TransferTable | None = None
         self._band: Band | None = None
         self._seen: tuple[Any, Tensor, list[bool]] | None = None
+        self._lit: tuple[Any, ExitWaves | tuple[ExitWaves, ExitWaves]] | None = None
 
     def images(
         self, specimen: Specimen, z_um: Float[Tensor, " z"] | Sequence[float]
@@ -188,16 +190,31 @@ class Renderer:
             )
         if not z_um:
             return torch.zeros((0, *specimen.shape[1:]), device=self.device)
+        z = torch.tensor(z_um, device=self.device)
+        waves = self._waves_of(specimen, imaging)
+        if isinstance(waves, tuple):
+            return 1.0 + contrast_of(waves, z)
+        return waves.images(z) / waves.light
+
+    def _waves_of(
+        self, specimen: Specimen, imaging: Transmitting
+    ) -> ExitWaves | tuple[ExitWaves, ExitWaves]:
+        """Light behind a specimen, or the two halves of it, kept until another specimen comes."""
+        if self._lit is not None and self._lit[0]() is specimen:
+            return self._lit[1]
         here = specimen.to(self.device)
         setup = self.setup.model_copy(update={"pixel_um": specimen.pixel_um})
         slices = here.slices(setup.wavelength_nm)
-        z = torch.tensor(z_um, device=self.device)
-        common: dict[str, Any] = {"heights_um": here.heights_um}
+        common: dict[str, Any] = {"heights_um": here.heights_um, "keep": True}
         common["aberrations"] = imaging.aberrations
+        waves: ExitWaves | tuple[ExitWaves, ExitWaves]
         if isinstance(imaging, PhaseContrastImaging):
             common |= {name: getattr(imaging, name) for name in ("na_in", "na_out", "angle_rad")}
-            return 1.0 + half_annulus_images(slices, setup, z, points=imaging.waves, **common)
-        return transmitted_images(slices, setup, z, source=source_of(imaging), **common)
+            waves = half_annulus_waves(slices, setup, points=imaging.waves, **common)
+        else:
+            waves = ExitWaves(slices, setup, source=source_of(imaging), **common)
+        self._lit = (ref(specimen), waves)
+        return waves
 
     def _fluorescence(
         self, specimen: Specimen, z_um: list[float], imaging: Glowing

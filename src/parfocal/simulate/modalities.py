@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from parfocal.core.setup import OpticalSetup
+from parfocal.optics.exit_waves import transmission_pixel_um
 from parfocal.optics.illumination import (
     Source,
     disc_source,
@@ -15,7 +16,6 @@ from parfocal.optics.illumination import (
 )
 from parfocal.optics.layers import Layers
 from parfocal.optics.psf import Model
-from parfocal.optics.transmission import transmission_pixel_um
 from parfocal.optics.zernike import Aberrations
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -38,7 +38,7 @@ from parfocal.simulate.terrain import EmptySettings, Terrain
 LAYERS_PER_DEPTH = 2.0  # of field
 MOST_LAYERS, MOST_SLICES = 64, 16  # of emission; of transmitted light, which crosses them
 MARGIN_PX = 32  # camera pixels around a bent field, where the two ends of a slope meet
-PLANES_AT_ONCE = 8
+PLANES_AT_ONCE = 4
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -124,7 +124,7 @@ def simulate_stack(
     device
         Where to compute. The specimen is drawn on the CPU, so that it is the same everywhere.
     begin_plane
-        Called with a line of progress as images are begun.
+        Called with a line of progress as each plane is begun.
 
     Raises
     ------
@@ -158,9 +158,11 @@ def simulate_stack(
     margin = _margin_px(recipe)
     planes = []
     for start in range(0, len(relative_um), PLANES_AT_ONCE):
+        together = relative_um[start : start + PLANES_AT_ONCE]
         if begin_plane is not None:
-            begin_plane(f"plane {start}")
-        images = renderer.images(here, relative_um[start : start + PLANES_AT_ONCE])
+            for number in range(start, start + len(together)):
+                begin_plane(f"plane {number + 1} of {recipe.planes}")
+        images = renderer.images(here, together)
         size_y, size_x = recipe.shape_px
         light = images[:, margin : margin + size_y, margin : margin + size_x]
         photons = light.clamp(min=0.0) * recipe.photons + recipe.background_photons

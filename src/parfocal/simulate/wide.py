@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from parfocal.simulate.catalog import SPECIMENS, SpecimenRow
+from parfocal.simulate.imaging import is_round
+from parfocal.simulate.modalities import Transmitting, object_pixel_um
+from parfocal.simulate.recipes import StackRecipe
+from parfocal.simulate.stacks import LAYERS_PER_DEPTH, MOST_LAYERS, MOST_SLICES
 
 # Magnification, NA, index of the immersion: what catalogues hold.
 OBJECTIVES = (
@@ -25,6 +30,10 @@ MODALITY_SHARES = {
     "brightfield": 0.12, "phase-contrast": 0.04, "led": 0.04,
 }  # fmt: skip
 TRANSMITTED = ("brightfield", "phase-contrast", "led")
+SIDE_PX, LEAST_SIDE_PX, SIDE_STEP_PX = 512, 128, 32
+MOST_GLOWING = 2.5e7  # samples of a specimen's layers
+MOST_CROSSED = 2.5e8  # samples of all waves, in every layer that they cross and every plane
+WAVES = {"brightfield": 16, "phase-contrast": 16, "led": 1}
 
 
 def draw_optics(dice: np.random.Generator) -> dict[str, Any]:
@@ -64,7 +73,8 @@ def draw_wide(dice: np.random.Generator) -> dict[str, Any]:
     """Draw the tree of one recipe from the whole range.
 
     Dim to bright (5 to 3000 photons), background up to the signal, one in seven saturated, z in
-    steps of 0.4 to 1.2 depths of field, focus anywhere in the middle half.
+    steps of 0.4 to 1.2 depths of field, focus anywhere in the middle half. Images are 512 px wide,
+    or less where the specimen would take long; ``side_px`` says when.
     """
     setup = draw_optics(dice)
     modality = str(dice.choice(list(MODALITY_SHARES), p=list(MODALITY_SHARES.values())))
@@ -87,7 +97,7 @@ def draw_wide(dice: np.random.Generator) -> dict[str, Any]:
     field_mm = 0.512 * setup["pixel_um"]
     tilt = dice.normal(0, 0.7 * depth_um / field_mm, 2) if dice.random() < 0.4 else (0.0, 0.0)
     glow = contrast == "fluorescence"
-    return {
+    tree = {
         "name": "wide",
         "setup": setup,
         "imaging": _imaging(dice, modality, setup),
@@ -102,6 +112,34 @@ def draw_wide(dice: np.random.Generator) -> dict[str, Any]:
             "tilt_y_um_per_mm": round(float(tilt[1]), 2),
         },
     }
+    return tree | {"size_px": side_px(StackRecipe.of(tree, source="wide"))}
+
+
+def side_px(recipe: StackRecipe) -> int:
+    """Side of the image that keeps a stack at some seconds: 512 px where pixels are fine.
+
+    A camera's pixel may need several of the specimen's along each axis; thick specimens have
+    many layers, and by transmitted light each wave crosses every one of them.
+
+    Examples
+    --------
+    >>> setup = {"na": 0.5, "wavelength_nm": 550, "pixel_um": 0.5, "immersion_index": 1.0}
+    >>> side_px(StackRecipe.of({"setup": setup, "specimen": {"name": "beads"}}))
+    512
+    """
+    setup, imaging = recipe.setup, recipe.imaging
+    factor = round(setup.pixel_um / object_pixel_um(setup, imaging))
+    tilt = math.hypot(recipe.surface.tilt_x_um_per_mm, recipe.surface.tilt_y_um_per_mm)
+    extent_um = (recipe.specimen.thickness_um or 0.0) + tilt * SIDE_PX * setup.pixel_um / 1000
+    most = MOST_SLICES if isinstance(imaging, Transmitting) else MOST_LAYERS
+    layers = min(most, 1 + math.ceil(LAYERS_PER_DEPTH * extent_um / setup.depth_of_field_um))
+    if isinstance(imaging, Transmitting):
+        crossings = 2 * (layers - 1) + recipe.planes
+        points = MOST_CROSSED / (WAVES[imaging.modality] * crossings)
+    else:
+        points = MOST_GLOWING / layers / (1 if is_round(imaging.aberrations) else 2)
+    side = math.sqrt(points) / factor // SIDE_STEP_PX * SIDE_STEP_PX
+    return int(min(SIDE_PX, max(LEAST_SIDE_PX, side)))
 
 
 def _thickness_um(dice: np.random.Generator, row: SpecimenRow, depth_um: float) -> float:
@@ -128,6 +166,9 @@ def _imaging(dice: np.random.Generator, modality: str, setup: dict[str, Any]) ->
     mismatched = setup["sample_index"] != setup["immersion_index"] and na > 0.7
     if modality == "widefield" and mismatched and dice.random() < 1 / 3:
         tree["layers"] = {"depth_um": round(float(dice.uniform(0, 10)), 1)}
+    if modality in WAVES and modality != "led":
+        halves = 2 if modality == "phase-contrast" else 1
+        tree["waves"] = WAVES[modality] // halves
     if modality == "brightfield":
         tree["condenser_na"] = round(min(0.9, na) * float(dice.uniform(0.2, 0.9)), 3)
     if modality == "phase-contrast":

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from parfocal.core.errors import InputError, ShapeError
 from parfocal.core.setup import OpticalSetup
+from parfocal.optics.exit_waves import ExitWaves, transmission_pixel_um
 from parfocal.optics.illumination import annulus_source, disc_source, led_source
 from parfocal.optics.transmission import (
     coherent_images,
     half_annulus_images,
-    transmission_pixel_um,
     transmitted_images,
 )
 
@@ -185,9 +185,27 @@ def test_groups_of_waves_add_up(monkeypatch):
         ]
 
     together = images()
-    monkeypatch.setattr("parfocal.optics.transmission.MOST_POINTS_AT_ONCE", 3 * 16 * 16)
+    monkeypatch.setattr("parfocal.optics.exit_waves.MOST_POINTS_AT_ONCE", 3 * 16 * 16)
     for few, all_ in zip(images(), together, strict=True):
         torch.testing.assert_close(few, all_, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("layers", [1, 4])
+def test_waves_that_are_kept_give_the_same_planes_as_new_ones(layers, monkeypatch):
+    slices = torch.exp(0.4j * noise(layers, 24, 40))
+    light = {"heights_um": torch.arange(layers) * 1.5, "source": disc_source(0.4, points=6)}
+    z_um = torch.tensor([-3.0, 0.5, 7.0])
+    whole = transmitted_images(slices, SETUP, z_um, **light)
+    waves = ExitWaves(slices, SETUP, keep=True, **light)
+    for z, expected in zip(z_um, whole, strict=True):
+        image = waves.images(z[None])[0] / waves.light
+        torch.testing.assert_close(image, expected, rtol=0, atol=1e-5)
+    slices.fill_(1.0)  # what is kept was computed before
+    torch.testing.assert_close(waves.images(z_um) / waves.light, whole, rtol=0, atol=1e-5)
+    monkeypatch.setattr("parfocal.optics.exit_waves.MOST_POINTS_KEPT", 10)
+    anew = ExitWaves(slices, SETUP, keep=True, **light)
+    torch.testing.assert_close(anew.images(z_um) / anew.light, torch.ones(3, 24, 40), atol=1e-5,
+                               rtol=0)  # fmt: skip
 
 
 def test_gradients_are_right():

@@ -55,6 +55,21 @@ def test_a_held_sheet_lights_the_same_slice_at_every_plane():
     assert swept[0] < 0.9 * swept[2]
 
 
+@pytest.mark.parametrize("offset_um", [-8.0, 8.0])
+def test_a_held_sheet_lies_where_its_offset_says(offset_um):
+    sheet = {"modality": "light-sheet", "waist_um": 6.0, "sheet_offset_um": offset_um}
+    recipe = load_recipe("li2021", size_px=64, planes=1, focus_um=20.0, imaging=sheet)
+    made = simulate_stack(recipe, seed=1)
+    assert made.focus_um - 20.0 == pytest.approx(offset_um, abs=1.5)
+
+
+def test_progress_names_each_plane():
+    said: list[str] = []
+    recipe = load_recipe("luo2020", size_px=32, planes=6, specimen=FLAT)
+    simulate_stack(recipe, begin_plane=said.append)
+    assert said == [f"plane {number} of 6" for number in range(1, 7)]
+
+
 def test_wrong_recipes_are_refused_in_one_line_that_names_the_place():
     with pytest.raises(InputError, match=r"setup: na is -1"):
         load_recipe("luo2020", setup={"na": -1})
