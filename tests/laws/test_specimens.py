@@ -142,6 +142,21 @@ def test_a_tilted_ellipsoid_leans_the_way_of_its_tilt():
     assert abs(float(slope) - torch.tan(torch.tensor(0.5)).item()) < 0.05
 
 
+def test_an_ellipsoid_turns_in_the_plane_from_x_towards_y():
+    field = Field(size_y=64, size_x=64, pixel_um=0.2)
+    for angle in (-1.1, 0.4, 2.0):
+        volume = field.blank()
+        deposit_ellipsoids(
+            volume, field, torch.tensor([[0.0, 6.4, 6.4]]), torch.tensor([[0.5, 0.5, 3.0]]),
+            torch.ones(1), angle_rad=torch.tensor([angle]),
+        )  # fmt: skip
+        y, x = (place - 6.4 for place in field.centres_um())
+        share = volume[0] / volume.sum()
+        yx, yy, xx = ((share * part).sum() for part in (y * x, y * y, x * x))
+        axis = 0.5 * torch.atan2(2 * yx, xx - yy)
+        assert abs(float(torch.sin(axis - angle))) < 0.02
+
+
 @few
 @given(seed=SEEDS, pixel_um=st.sampled_from([0.1, 0.65]))
 def test_the_height_of_a_bead_is_where_its_light_lies(seed, pixel_um):

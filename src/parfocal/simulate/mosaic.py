@@ -46,7 +46,7 @@ def grow_mosaic(
     seeds_y = (row + 0.5 + draws.uniform(rows, columns, low=-jitter, high=jitter)) * pitch_y
     seeds_x = column + 0.5 + shift + draws.uniform(rows, columns, low=-jitter, high=jitter)
     seeds_x = seeds_x * pitch_x
-    y, x = torch.broadcast_tensors(*field.centres_um())
+    y, x = (line.expand(field.size_y, field.size_x) for line in field.centres_um())
     if warp_um is not None:
         y, x = y + warp_um[0], x + warp_um[1]
     first = torch.full((field.size_y, field.size_x), torch.inf, device=draws.device)
