@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from parfocal.drive.checks import judge
+from parfocal.drive.beside import judge_beside
 from parfocal.drive.limits import Positive
 from parfocal.drive.search import Eye, Proposal
 
@@ -120,8 +120,8 @@ def _send(steps: Steps, score: float) -> float | None:
 class BrentSearch(BaseModel):
     """Narrow a bracket around the start by Brent's method [Brent1973]_.
 
-    With its defaults the search that Micro-Manager's OughtaFocus makes. Fast, but it follows one
-    peak only and may take the wrong one.
+    With its defaults the search that Micro-Manager's OughtaFocus makes, and then a few images
+    beside the answer. Fast, but it follows one peak only and may take the wrong one.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class BrentSearch(BaseModel):
         """Follow Brent's points and judge all of them."""
         low, high = eye.window_um(self.range_um)
         follow(eye, brent_steps(low, high, self.tolerance_um, self.most_images), "Brent's method")
-        return judge(eye.shots, depth_of_field_um=eye.depth_of_field_um)
+        return judge_beside(eye)
 
 
 class GoldenSearch(BaseModel):
@@ -181,4 +181,4 @@ class GoldenSearch(BaseModel):
         low, high = eye.window_um(self.range_um)
         steps = golden_steps(low, high, self.tolerance_um, self.most_images)
         follow(eye, steps, "golden section")
-        return judge(eye.shots, depth_of_field_um=eye.depth_of_field_um)
+        return judge_beside(eye)

@@ -109,11 +109,18 @@ def verify(eye: Eye, proposal: Proposal) -> Proposal:
     """
     if not proposal.found or proposal.z_um is None or proposal.shot is not None:
         return proposal
+    if not eye.limits.allow(proposal.z_um):
+        return Proposal(
+            status=Status.EDGE,
+            reason=f"focus seems to lie at {proposal.z_um:.2f} um, outside the limits, "
+            f"{eye.limits.low_um:g} to {eye.limits.high_um:g} um: it was not gone to",
+        )
     last = eye.shots[-1] if eye.shots else None
     near = 0.02 * (eye.depth_of_field_um or 1.0)
+    goal = _command_for(eye, proposal.z_um, near)
     try:
-        if last is None or abs(last.z_commanded_um - proposal.z_um) > near:
-            last = eye.look(proposal.z_um, "verify the answer")
+        if last is None or abs(last.z_commanded_um - goal) > near:
+            last = eye.look(goal, "verify the answer")
     except BudgetError as error:
         return Proposal(
             status=Status.UNCERTAIN,
@@ -137,6 +144,14 @@ def verify(eye: Eye, proposal: Proposal) -> Proposal:
             "stage has moved; focus again",
         )
     return replace(proposal, shot=last.number, reason=f"{proposal.reason}; verified by an image")
+
+
+def _command_for(eye: Eye, z_um: float, near_um: float) -> float:
+    """What to command to come to stand at ``z_um``: some stages stand beside their command."""
+    beside = [shot.z_reached_um - shot.z_commanded_um for shot in eye.shots]
+    offset = float(np.median(beside)) if beside else 0.0
+    goal = z_um - offset
+    return goal if abs(offset) > near_um and eye.limits.allow(goal) else z_um
 
 
 def _relative_light(shot: Shot, last: Shot) -> float:
@@ -317,6 +332,7 @@ def _answer(samples: Samples, fit: PeakFit, power: float, doubt_um: float) -> Pr
         expected_score=fit.at(fit.centre_um),
         tolerance=float(np.hypot(fit.misfit, samples.noise)),
         even_power=power,
+        width_um=fit.width_um,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from parfocal.drive.checks import judge
+from parfocal.drive.beside import judge_beside
 from parfocal.drive.limits import Positive
 from parfocal.drive.search import Eye, Proposal
 
@@ -15,7 +15,8 @@ from parfocal.drive.search import Eye, Proposal
 class HillClimbSearch(BaseModel):
     """Walk towards higher scores, with steps that grow uphill and shrink once the top is passed.
 
-    Few images where focus is near; follows one peak only and stops at the first one.
+    Few images where focus is near; follows one peak only and stops at the first one. A few images
+    beside the top tell whether a second one is near, as of a phase object.
 
     Parameters
     ----------
@@ -65,4 +66,4 @@ class HillClimbSearch(BaseModel):
             if turned:
                 step_um *= self.shrink
             turned = not turned
-        return judge(eye.shots, depth_of_field_um=eye.depth_of_field_um)
+        return judge_beside(eye)

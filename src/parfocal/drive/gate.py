@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parfocal.core.errors import (
-    BudgetError,
     CameraError,
     DeviceError,
     ForeignMoveError,
     LimitsError,
     StageError,
 )
-from parfocal.core.protocols import Brake, Clock, DoseMeter, Exposure, Microscope, Stream
-from parfocal.drive.limits import Limits, next_step_um
+from parfocal.core.protocols import Brake, Exposure, Microscope, Stream
+from parfocal.drive.limits import ROUNDING_UM, Limits, next_step_um
+from parfocal.drive.spending import Spending
 from parfocal.drive.watchdog import Outcome, Watchdog
 
 
@@ -62,26 +62,26 @@ class Gate:
     def __init__(self, scope: Microscope, limits: Limits) -> None:
         self.scope, self.limits = scope, limits
         self.moves: list[Move] = []
-        self.images, self.exposure_sum_ms = 0, 0.0
+        self.spent = Spending(scope, limits)
         self._watchdog, self._bell = Watchdog(), Watchdog()
-        self._clock = scope if isinstance(scope, Clock) else None
         self._exposure = scope if isinstance(scope, Exposure) else None
         self._stream = scope if isinstance(scope, Stream) else None
-        self._meter = scope if isinstance(scope, DoseMeter) else None
-        self._dose_before = 0.0 if self._meter is None else float(self._meter.ledger.dose)
-        self._shape: tuple[int, ...] | None = None
-        self._left_at_um: float | None = None
-        self._taken_up = False
-        self._began_s = self.now_s()
-        self._longest_s = 0.0
+        self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+        # Travel towards ``limits.side`` since the last travel against it.
+        self._taken_up_um = 0.0
         if limits.max_exposure_ms is not None and self._exposure is None:
             raise LimitsError(
                 "max_exposure_ms is set, but this camera does not tell its exposure: "
                 "give the microscope exposure_ms() and set_exposure_ms(), or limit max_images."
             )
-        self.start_um = self.position_um()
-        limits.require(self.start_um, "the stage stands at")
+        self.seen_um: float | None = None
+        with ExitStack() as closing:
+            closing.callback(self.close)
+            self.start_um = self.position_um()
+            limits.require(self.start_um, "the stage stands at")
+            closing.pop_all()
         self.commanded_um = self.start_um
+        self._left_at_um: float | None = self.start_um
 
     def __enter__(self) -> Gate:
         return self
@@ -99,32 +99,31 @@ class Gate:
         """Whether the camera streams while the stage moves."""
         return self._stream is not None
 
-    def now_s(self) -> float:
-        """The microscope's clock where it has one, else the computer's."""
-        return time.monotonic() if self._clock is None else float(self._clock.now_s())
+    @property
+    def images(self) -> int:
+        """Images so far, those that failed included."""
+        return self.spent.images
+
+    @property
+    def exposure_sum_ms(self) -> float:
+        """Their summed exposure."""
+        return self.spent.exposure_ms
 
     @property
     def seconds(self) -> float:
         """Time since the gate was opened."""
-        return self.now_s() - self._began_s
+        return self.spent.seconds
 
     @property
     def dose(self) -> float:
         """Light since the gate was opened, in ms at full power; else the summed exposure."""
-        if self._meter is None:
-            return self.exposure_sum_ms
-        return float(self._meter.ledger.dose) - self._dose_before
+        return self.spent.dose
 
     @property
     def images_left(self) -> float:
         """Images that the budget still allows, at the present exposure."""
-        limits, left = self.limits, math.inf
-        if limits.max_images is not None:
-            left = float(limits.max_images - self.images)
-        if limits.max_exposure_ms is not None:
-            rest = limits.max_exposure_ms - self.exposure_sum_ms
-            left = min(left, float(math.floor(rest / (self.exposure_ms() or math.inf) + 1e-9)))
-        return float(left)
+        needs_exposure = self.limits.max_exposure_ms is not None
+        return self.spent.images_left(self.exposure_ms() if needs_exposure else None)
 
     def position_um(self) -> float:
         """Where the stage says that it is."""
@@ -132,7 +131,31 @@ class Gate:
         z_um = float(position) if isinstance(position, (int, float, np.number)) else math.nan
         if not math.isfinite(z_um):
             raise StageError(f"The stage reports {position!r} as its position: check its driver.")
+        self.seen_um = z_um
         return z_um
+
+    def own_position_um(self) -> float:
+        """Where the stage is, if that is where it was left.
+
+        Raises
+        ------
+        ForeignMoveError
+            If it is somewhere else.
+        """
+        position = self.position_um()
+        left = self._left_at_um
+        if left is not None and abs(position - left) > self.limits.still_um:
+            raise ForeignMoveError(
+                f"The stage stands at {position:g} um, but was left at {left:g} um: another "
+                "program or hand moves it. Nothing was moved; stop the other one first."
+            )
+        self._left_at_um = position
+        return position
+
+    def stands_at(self, z_um: float) -> bool:
+        """Whether the last move went to ``z_um``, and came from the right side."""
+        left = self._left_at_um is not None
+        return left and self.commanded_um == z_um and len(self._legs_um(z_um)) == 1
 
     def move_to_um(self, z_um: float, *, late: bool = False) -> float:
         """Go to ``z_um`` in permitted steps; gives the position reached.
@@ -155,14 +178,22 @@ class Gate:
         """
         self.limits.require(z_um)
         if not late:
-            self._require_time()
-        position = self._own_position_um()
-        legs = self._legs_um(z_um, position)
-        self._taken_up = False
+            self.spent.require_time()
+        position = self.own_position_um()
+        legs = self._legs_um(z_um)
+        before, taken_up = (
+            (self.commanded_um, self._taken_up_um) if len(legs) == 1 else (legs[0], 0)
+        )
+        self._taken_up_um = 0.0
         for leg_um in legs:
             position = self._walk(leg_um)
-        self._taken_up = self.limits.approach is not None
+        way = (z_um - before) * self._sign
+        self._taken_up_um = taken_up + way if way >= 0 else 0.0
         return position
+
+    @property
+    def _sign(self) -> float:
+        return -1.0 if self.limits.side == "down" else 1.0
 
     def snap(self) -> NDArray[Any]:
         """Take one image (y, x).
@@ -174,17 +205,18 @@ class Gate:
         CameraError
             If the camera raised, hung, or gave no image of the size that it gave before.
         """
-        exposure_ms = self._spend(1)
-        began_s = self.now_s()
+        exposure_ms = self.exposure_ms()
+        self.spent.add(exposure_ms)
+        began_s = self.spent.now_s()
         image = self._call(
             "taking an image", self._copy_image, CameraError, extra_s=(exposure_ms or 0) / 1000
         )
-        self._longest_s = max(self._longest_s, self.now_s() - began_s)
+        self.spent.longest_s = max(self.spent.longest_s, self.spent.now_s() - began_s)
         return self._checked(image)
 
     def sweep(
         self, z_from_um: float, z_to_um: float, count: int
-    ) -> Iterator[tuple[float, NDArray[Any]]]:
+    ) -> Generator[tuple[float, NDArray[Any]], None, None]:
         """Take ``count`` images while the stage moves from one z to the other.
 
         Raises
@@ -204,25 +236,35 @@ class Gate:
             raise LimitsError(
                 f"A sweep over {way:g} um is longer than max_step_um = {cap:g} um: divide it."
             )
-        self._require_budget(count)
+        self.spent.require(count, self.exposure_ms())
         self.move_to_um(z_from_um)
-        self.commanded_um, self._left_at_um, self._taken_up = z_to_um, None, False
-        began_s = self.now_s()
+        self.commanded_um, self._left_at_um, self._taken_up_um = z_to_um, None, 0.0
+        began_s = self.spent.now_s()
         self.moves.append(Move(z_to_um, None, self.seconds))
-        sweep = partial(self._stream.sweep, z_from_um, z_to_um, count)
-        stream = iter(self._call("starting the sweep", sweep, StageError))
-        for _ in range(count):
-            self._spend(1)
-            item = self._call("the sweep", lambda: next(stream, None), CameraError)
-            if item is None:
-                raise CameraError(f"The sweep ended early: it promised {count} images.")
-            self._require_inside(float(item[0]))
-            yield float(item[0]), self._checked(np.array(item[1]))
-        self._call("ending the sweep", lambda: next(stream, None), StageError)
-        self._longest_s = max(self._longest_s, (self.now_s() - began_s) / count)
+        start = partial(self._stream.sweep, z_from_um, z_to_um, count)
+        stream = self._call("starting the sweep", lambda: iter(start()), StageError)
+        try:
+            for _ in range(count):
+                self.spent.add(self.exposure_ms())
+                item = self._call("the sweep", partial(_next_frame, stream), CameraError)
+                if item is None:
+                    raise CameraError(f"The sweep ended early: it promised {count} images.")
+                self._require_inside(item[0])
+                yield item[0], self._checked(item[1])
+            self._call("ending the sweep", lambda: next(stream, None), StageError)
+        finally:
+            self._stop(stream)
+        took_s = (self.spent.now_s() - began_s) / count
+        self.spent.longest_s = max(self.spent.longest_s, took_s)
         self._left_at_um = self.position_um()
         self._require_inside(self._left_at_um)
         self.moves[-1] = Move(z_to_um, self._left_at_um, self.moves[-1].seconds)
+
+    def _stop(self, stream: Iterator[Any]) -> None:
+        """Close a stream, which stops its stage, unless its driver hangs."""
+        close = getattr(stream, "close", None)
+        if callable(close) and self._watchdog.idle:
+            self._call("stopping the sweep", close, StageError)
 
     def abort(self) -> bool:
         """Stop all motion and wait for the driver to return; False if it does not."""
@@ -243,10 +285,10 @@ class Gate:
         if self._exposure is None:
             return None
         read = self._exposure.exposure_ms
-        value = float(self._call("reading the exposure", read, CameraError))
+        value = self._call("reading the exposure", lambda: float(read()), CameraError)
         if not (value > 0 and math.isfinite(value)):
             raise CameraError(f"The exposure is {value:g} ms: set a positive one.")
-        return value
+        return float(value)
 
     def _copy_image(self) -> NDArray[Any]:
         """A copy, since cameras use their buffers again."""
@@ -259,64 +301,30 @@ class Gate:
                 f"The camera gave {image.dtype} of shape {image.shape}; a focus search needs one "
                 "image (y, x) of real numbers: choose one channel."
             )
-        if self._shape is not None and image.shape != self._shape:
+        kind = (image.shape, image.dtype)
+        if self._kind is not None and kind != self._kind:
             raise CameraError(
-                f"The camera gave an image of {image.shape}, before it were {self._shape}: "
-                "keep region and binning fixed while focusing."
+                f"The camera gave {kind[1]} of {kind[0]}, before it were {self._kind[1]} of "
+                f"{self._kind[0]}: keep region, binning and pixel type fixed while focusing."
             )
-        self._shape = image.shape
+        self._kind = kind
         if not np.isfinite(image.sum(dtype=np.float64)):
             raise CameraError(f"Image {self.images} holds NaN or infinite pixels.")
         return image
 
-    def _require_budget(self, count: int) -> float | None:
-        """Raise BudgetError if so many images exceed the budget; the exposure of each."""
-        self._require_time()
-        limits, exposure_ms = self.limits, self.exposure_ms()
-        if limits.max_images is not None and self.images + count > limits.max_images:
-            raise BudgetError(f"{self.images} of {limits.max_images} images (max_images) are spent")
-        total = self.exposure_sum_ms + count * (exposure_ms or 0.0)
-        if limits.max_exposure_ms is not None and total > limits.max_exposure_ms * (1 + 1e-9):
-            raise BudgetError(
-                f"{self.exposure_sum_ms:g} of {limits.max_exposure_ms:g} ms of exposure "
-                f"(max_exposure_ms) are spent, and the next image takes {exposure_ms:g} ms"
-            )
-        return exposure_ms
+    def _legs_um(self, z_um: float) -> tuple[float, ...]:
+        """Targets on the way, so that the last move comes from ``limits.side`` and is long enough.
 
-    def _spend(self, count: int) -> float | None:
-        """Count an image before it is taken: one that fails has cost its light too."""
-        exposure_ms = self._require_budget(count)
-        self.images += count
-        self.exposure_sum_ms += count * (exposure_ms or 0.0)
-        return exposure_ms
-
-    def _require_time(self) -> None:
-        most = self.limits.max_seconds
-        if most is not None and self.seconds + self._longest_s > most:
-            raise BudgetError(f"{self.seconds:.1f} of {most:g} s (max_seconds) are over")
-
-    def _own_position_um(self) -> float:
-        """Where the stage is; raises if that is not where it was left."""
-        position = self.position_um()
-        left = self._left_at_um
-        if left is not None and abs(position - left) > self.limits.still_um:
-            raise ForeignMoveError(
-                f"The stage stands at {position:g} um, but was left at {left:g} um: another "
-                "program or hand moves it. Nothing was moved; stop the other one first."
-            )
-        self._left_at_um = position
-        return position
-
-    def _legs_um(self, z_um: float, position_um: float) -> tuple[float, ...]:
-        """Targets on the way, so that the last move comes from the side of ``approach``."""
+        Where there is less room, it begins at the end of the range.
+        """
         limits = self.limits
-        if limits.approach is None or not limits.backlash_um:
+        if not limits.overshoot_um:
             return (z_um,)
-        sign = 1.0 if limits.approach == "up" else -1.0
-        if self._taken_up and (z_um - position_um) * sign >= 0:
-            return (z_um,)
-        beyond = min(max(z_um - sign * limits.backlash_um, limits.low_um), limits.high_um)
-        return (beyond, z_um)
+        beyond = z_um - self._sign * limits.overshoot_um
+        beyond = min(max(beyond, limits.low_um), limits.high_um)
+        way = (z_um - self.commanded_um) * self._sign
+        enough = way >= 0 and self._taken_up_um + way >= abs(z_um - beyond) - ROUNDING_UM
+        return (z_um,) if enough or beyond == z_um else (beyond, z_um)
 
     def _walk(self, target_um: float) -> float:
         """Go to a target in steps of at most ``max_step_um``."""
@@ -324,7 +332,7 @@ class Gate:
         way = abs(target_um - self.commanded_um)
         most = 1 if cap is None else 2 * math.ceil(way / cap) + 8
         for _ in range(most):
-            position = self._own_position_um()
+            position = self.own_position_um()
             z_um = next_step_um(target_um, position, self.commanded_um, cap)
             reached = self._command(z_um)
             if z_um == target_um:
@@ -342,7 +350,8 @@ class Gate:
         move = partial(self.scope.move_to_um, z_um)
         self._call(f"the move to {z_um:g} um", move, StageError)
         if self.limits.settle_s:
-            self._wait(self.limits.settle_s)
+            wait_s = self.limits.settle_s
+            self._call("settling", partial(self.spent.wait, wait_s), StageError, extra_s=wait_s)
         reached = self.position_um()
         self.moves[-1] = Move(z_um, reached, self.moves[-1].seconds)
         self._left_at_um = reached
@@ -358,15 +367,12 @@ class Gate:
     def _require_inside(self, reached_um: float) -> None:
         """Raise StageError where the stage came to stand outside the limits."""
         limits = self.limits
-        slack = limits.settle_um or limits.still_um
+        slack = min(limits.settle_um or limits.still_um, limits.still_um)
         if not limits.low_um - slack <= reached_um <= limits.high_um + slack:
             raise StageError(
                 f"The stage stands at {reached_um:g} um, outside {limits.low_um:g} to "
                 f"{limits.high_um:g} um, where it was not sent."
             )
-
-    def _wait(self, seconds: float) -> None:
-        (time.sleep if self._clock is None else self._clock.wait_s)(seconds)
 
     def _call(
         self, what: str, task: Callable[[], Any], kind: type[DeviceError], *, extra_s: float = 0.0
@@ -376,14 +382,19 @@ class Gate:
         allowed_s = None if timeout_s is None else timeout_s + extra_s
         if not self._watchdog.idle:
             raise kind(f"The driver has not returned from an earlier call; {what} was not tried.")
-        began_s = self.now_s()
+        began_s = self.spent.now_s()
         outcome = self._watchdog.call(task, allowed_s)
-        took_s = self.now_s() - began_s
+        took_s = self.spent.now_s() - began_s
         if outcome is not None and outcome.error is not None:
             _reraise(outcome, what, kind)
         if outcome is None or (allowed_s is not None and took_s > allowed_s):
             raise kind(f"The driver hangs: {what} took longer than {allowed_s:g} s (timeout_s).")
         return outcome.value
+
+
+def _next_frame(stream: Iterator[Any]) -> tuple[float, NDArray[Any]] | None:
+    item = next(stream, None)
+    return None if item is None else (float(item[0]), np.array(item[1]))
 
 
 def _reraise(outcome: Outcome, what: str, kind: type[DeviceError]) -> NoReturn:

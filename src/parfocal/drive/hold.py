@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from parfocal.core.errors import DeviceError
+from parfocal.core.errors import DeviceError, InputError, LimitsError
 from parfocal.core.protocols import Clock, Microscope
 from parfocal.core.results import Status
 from parfocal.core.setup import OpticalSetup
@@ -85,7 +87,7 @@ class HoldReport:
 
     checks: tuple[HoldCheck, ...]
     tracker: DriftTracker
-    ended: Literal["done", "stopped"]
+    ended: Literal["done", "stopped", "interrupted"]
     reason: str
 
     @property
@@ -126,6 +128,7 @@ def hold(
     measure: str | Callable[[NDArray[Any]], Any] = "tenengrad",
     setup: OpticalSetup | None = None,
     on_check: Callable[[HoldCheck], None] | None = None,
+    on_report: Callable[[HoldReport], None] | None = None,
 ) -> HoldReport:
     """Keep one field in focus: predict the drift, and look only when the prediction is unsure.
 
@@ -142,6 +145,8 @@ def hold(
         What is known of the drift already, in seconds of the same clock.
     on_check
         Called with every check; what it raises ends the watch.
+    on_report
+        Called with the report however the watch ends, also before an exception goes on.
 
     Returns
     -------
@@ -154,22 +159,25 @@ def hold(
     LimitsError
         If the stage stands outside the limits, before anything moves.
     """
+    if not 0 <= duration_s < math.inf:
+        raise InputError(f"duration_s is {duration_s:g}, but a watch lasts 0 s or longer.")
     watch = _Watch(scope, limits, settings or HoldSettings(), tracker or DriftTracker())
     end_s = watch.now_s() + duration_s
-    while True:
-        due_s = watch.now_s() + watch.settings.every_s
-        check = watch.check(search, measure, setup)
-        if on_check is not None:
-            on_check(check)
-        stop = watch.stop_after(check)
-        if stop or due_s > end_s:
-            return HoldReport(
-                checks=tuple(watch.checks),
-                tracker=watch.tracker,
-                ended="stopped" if stop else "done",
-                reason=stop or f"watched for {duration_s:g} s",
-            )
-        watch.wait_until(due_s)
+    try:
+        while True:
+            due_s = watch.now_s() + watch.settings.every_s
+            check = watch.check(search, measure, setup)
+            if on_check is not None:
+                on_check(check)
+            stop = watch.stop_after(check)
+            if stop or due_s > end_s:
+                watch.ended = "stopped" if stop else "done"
+                watch.reason = stop or f"watched for {duration_s:g} s"
+                return watch.report()
+            watch.wait_until(due_s)
+    finally:
+        if on_report is not None:
+            on_report(watch.report())
 
 
 class _Watch:
@@ -180,10 +188,17 @@ class _Watch:
     ) -> None:
         self.scope, self.limits, self.settings, self.tracker = scope, limits, settings, tracker
         self.checks: list[HoldCheck] = []
+        self.ended: Literal["done", "stopped", "interrupted"] = "interrupted"
+        self.reason = "interrupted before its end"
         self._clock = scope if isinstance(scope, Clock) else None
 
     def now_s(self) -> float:
         return time.monotonic() if self._clock is None else float(self._clock.now_s())
+
+    def report(self) -> HoldReport:
+        return HoldReport(
+            checks=tuple(self.checks), tracker=self.tracker, ended=self.ended, reason=self.reason
+        )
 
     def wait_until(self, due_s: float) -> None:
         left_s = max(0.0, due_s - self.now_s())
@@ -199,15 +214,35 @@ class _Watch:
         setup: OpticalSetup | None,
     ) -> HoldCheck:
         known = self.tracker.predict(self.now_s()) if self.tracker.points else None
-        spent = self._spent()
-        if known is not None and (spent or self._sure(known)):
-            check = self._follow(known, spent or "the prediction is sure enough")
-        elif spent:
-            check = HoldCheck(time_s=self.now_s(), action="failed", reason=spent)
-        else:
-            check = self._look(known, search, measure, setup)
-        self.checks.append(check)
+        spent, runs = self._spent(), list[FocusReport]()
+        check: HoldCheck | None = None
+        try:
+            if known is not None and (spent or self._sure(known)):
+                check = self._follow(known, spent or "the prediction is sure enough")
+            elif spent:
+                check = HoldCheck(time_s=self.now_s(), action="failed", reason=spent)
+            else:
+                run = partial(
+                    autofocus, self.scope, search=search, measure=measure, setup=setup,
+                    on_report=runs.append,
+                )  # fmt: skip
+                check = self._look(known, run, runs)
+        except (DeviceError, LimitsError) as fault:
+            if not self.checks:  # nothing has moved
+                raise
+            check = self._cut_short(str(fault), runs)
+        finally:
+            self.checks.append(check or self._cut_short("interrupted", runs))
         return check
+
+    def _cut_short(self, reason: str, runs: list[FocusReport]) -> HoldCheck:
+        return HoldCheck(
+            time_s=self.now_s(),
+            action="failed",
+            reason=reason,
+            images=sum(run.images for run in runs),
+            exposure_ms=sum((run.exposure_ms for run in runs), 0.0),
+        )
 
     def stop_after(self, check: HoldCheck) -> str:
         """Why the watch ends here; empty if it goes on."""
@@ -257,15 +292,13 @@ class _Watch:
     def _look(
         self,
         known: PredictedZ | None,
-        search: Search | None,
-        measure: str | Callable[[NDArray[Any]], Any],
-        setup: OpticalSetup | None,
+        run: Callable[..., FocusReport],
+        reports: list[FocusReport],
     ) -> HoldCheck:
         """Measure focus where it should be, then everywhere; follow the prediction if it is not."""
         began_s = self.now_s()
         near = known is not None and self.limits.allow(known.z_um)
         windows = [self._window_um(known), None] if near and known is not None else [None]
-        reports: list[FocusReport] = []
         for window_um in windows:
             left = self._limits(window_um, reports)
             if left is None:
@@ -274,9 +307,7 @@ class _Watch:
                 there = self._follow(known, "")
                 if there.action == "failed":
                     return there
-            reports.append(
-                autofocus(self.scope, search=search, limits=left, measure=measure, setup=setup)
-            )
+            run(limits=left)
             if reports[-1].found or reports[-1].status == Status.FAILED:
                 break
         last = reports[-1]
@@ -303,7 +334,7 @@ class _Watch:
     def _window_um(self, known: PredictedZ) -> tuple[float, float]:
         """Where focus is with a probability of 99 %, with room for backlash."""
         low, high = self.tracker.predict(self.now_s(), probability=0.99).interval_um
-        half = 0.5 * max(high - low, self.settings.range_um) + self.limits.backlash_um
+        half = 0.5 * max(high - low, self.settings.range_um) + self.limits.overshoot_um
         middle = 0.5 * (low + high)
         return min(middle - half, known.z_um), max(middle + half, known.z_um)
 

@@ -16,6 +16,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 # Rounding of stage units, in um: a position this far outside is inside.
 ROUNDING_UM = 1e-6
+# More than the play of a usual focus drive, in um.
+USUAL_PLAY_UM = 3.0
 
 
 class Limits(BaseModel):
@@ -28,10 +30,13 @@ class Limits(BaseModel):
     max_step_um
         Greatest single commanded step; a longer way is walked in steps of at most this.
     approach
-        Side of the last move to every position, "up" or "down" in stage z; None lets it be.
+        Direction of the last move to every position, "up" or "down" in stage z. None comes
+        towards the sample, so that an overshoot leads away from it. "any" saves the overshoots;
+        then no answer and no interval knows of the play of the stage.
     backlash_um
-        How far a move against ``approach`` goes beyond its target before it comes back.
-        Near the end of the range there is less room for it, and it stays inside.
+        How far a move against ``approach`` goes beyond its target before it comes back: more
+        than the play of the stage. None is 3 um. Near the end of the range there is less room
+        for it, and it stays inside.
     settle_um
         Greatest distance between commanded and reached; None takes the stage's word, unless it
         stands outside the range.
@@ -74,9 +79,9 @@ class Limits(BaseModel):
     z_min_um: Finite
     z_max_um: Finite
     max_step_um: Positive | None = None
-    approach: Literal["up", "down"] | None = None
-    backlash_um: NotNegative = 0.0
-    settle_um: Positive | None = None
+    approach: Literal["up", "down", "any"] | None = None
+    backlash_um: NotNegative | None = None
+    settle_um: Positive | None = 1.0
     settle_s: NotNegative = 0.0
     timeout_s: Positive | None = 30.0
     still_um: Positive = 0.25
@@ -99,7 +104,7 @@ class Limits(BaseModel):
             raise ValueError("surface_z_um needs working_distance_um, and the reverse: give both")
         if self.keep_off_um and self.surface_z_um is None:
             raise ValueError("keep_off_um needs to know the glass: give surface_z_um")
-        if self.backlash_um and self.approach is None:
+        if self.backlash_um and self.approach == "any":
             raise ValueError("backlash_um needs a side: give approach, 'up' or 'down'")
         if self.low_um > self.high_um:
             raise ValueError(
@@ -130,6 +135,20 @@ class Limits(BaseModel):
         glass = self._glass_um()
         up = glass is not None and self.toward_sample == "up"
         return min(self.z_max_um, glass) if up and glass is not None else self.z_max_um
+
+    @property
+    def side(self) -> Literal["up", "down"] | None:
+        """Direction of the last move to every position; None if it does not matter."""
+        if self.approach == "any":
+            return None
+        return self.toward_sample if self.approach is None else self.approach
+
+    @property
+    def overshoot_um(self) -> float:
+        """How far a move against ``side`` goes beyond its target, in um."""
+        if self.side is None:
+            return 0.0
+        return USUAL_PLAY_UM if self.backlash_um is None else self.backlash_um
 
     def _glass_um(self) -> float | None:
         """Stage z at which the objective is ``keep_off_um`` from the glass."""

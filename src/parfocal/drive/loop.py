@@ -21,6 +21,8 @@ from parfocal.drive.shots import Region, Sharpness, Shot
 from parfocal.drive.sweeps import CoarseFineSearch
 
 RETURN_TRIES = 3
+# Where the sharpest image is no better than the others.
+NOTHING_STANDS_OUT = (Status.BLANK, Status.FLAT, Status.SATURATED)
 
 
 def autofocus(
@@ -71,6 +73,8 @@ def autofocus(
     LimitsError
         If the stage stands outside the limits, before anything moves; or if a search looks
         outside them, after the stage is back.
+    StageError
+        If the stage does not say where it is, before anything moves.
     UnknownNameError, MetadataError
         If the measure is unknown or needs optics.
 
@@ -121,7 +125,10 @@ class _Run:
     def seek(self) -> Proposal:
         """Propose and verify; a device that fails or a spent budget becomes a status."""
         try:
-            return verify(self.eye, self.search.propose(self.eye))
+            proposal = verify(self.eye, self.search.propose(self.eye))
+            if proposal.found:
+                self.gate.own_position_um()
+            return proposal
         except BudgetError as error:
             return Proposal(
                 status=Status.UNCERTAIN,
@@ -146,43 +153,51 @@ class _Run:
                     self.on_report(self.report())
 
     def _settle(self, finished: bool) -> None:
-        if self.proposal.found:
-            self.ended, self.why_ended = "answer", "the answer was verified there"
-            self.reached_um = self._last_seen_um()
-            return
         calm = finished and self.proposal.status != Status.FAILED
-        if self.foreign:
-            self.why_ended = "something else moves the stage, so it was left alone"
-        elif not (calm or self.gate.abort()):
-            self.why_ended = "the driver has not returned, so the stage was not sent anywhere"
-        else:
-            self._go_back()
-        self.reached_um = self._last_seen_um()
+        try:
+            if self.proposal.found:
+                self.ended, self.why_ended = "answer", "the answer was verified there"
+            elif self.foreign:
+                self.why_ended = "something else moves the stage, so it was left alone"
+            elif not (calm or self.gate.abort()):
+                self.why_ended = "the driver has not returned, so the stage was not sent anywhere"
+            else:
+                self._go_back()
+        finally:
+            self.reached_um = self.gate.seen_um
 
     def _go_back(self) -> None:
         """Go where the policy says; a few tries, since a stage that stalls may come loose."""
-        best = sharpest(self.eye.shots)
-        place: Ended = "best" if self.gate.limits.after_failure == "best" and best else "start"
-        z_um = best.z_commanded_um if best and place == "best" else self.gate.start_um
+        gate, best = self.gate, self._best_um()
+        place: Ended = "start" if best is None else "best"
+        z_um = gate.start_um if best is None else best
+        near_um = gate.limits.settle_um or gate.limits.still_um
         for _ in range(RETURN_TRIES):
             try:
-                if self._last_seen_um() != z_um or self.gate.moves:
-                    self.gate.move_to_um(z_um, late=True)
+                if gate.moves:
+                    gate.move_to_um(z_um, late=True)
+                stands_um = gate.position_um()
             except ParfocalError as error:
                 self.why_ended = f"the stage could not be brought back to {z_um:g} um: {error}"
-            else:
+                continue
+            if abs(stands_um - z_um) <= near_um:
                 self.ended = place
-                seen = "the sharpest image seen" if place == "best" else "the start"
+                seen = "the start" if best is None else "the sharpest image seen"
                 self.why_ended = f"without an answer, the stage went back to {seen}"
                 return
+            self.why_ended = f"sent back to {z_um:g} um, the stage stands at {stands_um:g} um"
 
-    def _last_seen_um(self) -> float | None:
-        """Where the stage says that it is; else where it was last seen."""
-        try:
-            return self.gate.position_um()
-        except DeviceError:
-            reached = [m.z_reached_um for m in self.gate.moves if m.z_reached_um is not None]
-            return reached[-1] if reached else self.gate.start_um
+    def _best_um(self) -> float | None:
+        """Where the sharpest image was taken, if the policy wants it and it stands out."""
+        best = sharpest(self.eye.shots)
+        if self.gate.limits.after_failure != "best" or best is None:
+            return None
+        nothing_there = self.proposal.status in NOTHING_STANDS_OUT
+        return (
+            None
+            if nothing_there or not self.gate.limits.allow(best.z_commanded_um)
+            else (best.z_commanded_um)
+        )
 
     def report(self) -> FocusReport:
         """The record, made once."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 from parfocal.core.errors import BudgetError
 from parfocal.core.protocols import Defocus, DefocusPredictor
 from parfocal.core.results import Status
-from parfocal.drive.checks import judge
+from parfocal.drive.beside import judge_beside
 from parfocal.drive.limits import Positive
 from parfocal.drive.search import Eye, Proposal, sharpest
 from parfocal.drive.shots import Shot
@@ -145,10 +145,10 @@ class PredictorSearch(BaseModel):
         step = self.land_step_um or 0.5 * (eye.depth_of_field_um or agree_um)
         middle = (self.land_images - 1) / 2
         planes = [z_um + (number - middle) * step for number in range(self.land_images)]
-        for plane in sorted(planes, reverse=eye.limits.approach == "down"):
+        for plane in sorted(planes, reverse=eye.limits.side == "down"):
             if eye.limits.allow(plane) and eye.looks_left >= 1:
                 eye.look(plane, "land by sharpness", reuse_um=0.2 * step)
-        return judge(eye.shots, depth_of_field_um=eye.depth_of_field_um)
+        return judge_beside(eye)
 
     def _arrive(self, eye: Eye, z_um: float, first_um: float, guess: Defocus) -> Proposal:
         """The verified prediction as an answer, unless sharpness fell on the way to it."""

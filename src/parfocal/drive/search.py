@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -33,6 +34,8 @@ class Proposal:
         How far below that the score may lie by noise and misfit.
     even_power
         Scores were divided by this power of the mean counts, since the light changed.
+    width_um
+        Half width of the peak, to a quarter of its height; None where the search cannot say.
     shot
         Number of the image that stands at the answer and has been judged; None before.
     """
@@ -44,6 +47,7 @@ class Proposal:
     expected_score: float | None = None
     tolerance: float = 0.0
     even_power: float = 0.0
+    width_um: float | None = None
     shot: int | None = None
 
     @property
@@ -125,6 +129,11 @@ class Eye:
         return tuple(self._shots)
 
     @property
+    def last_area(self) -> NDArray[Any] | None:
+        """The part of the last image that is read; None before the first."""
+        return None if self.last_image is None else self._sharpness.cut(self.last_image)
+
+    @property
     def looks_left(self) -> float:
         """Images that a search may still take: the budget, less one to verify the answer."""
         return max(0.0, self._gate.images_left - 1)
@@ -160,15 +169,16 @@ class Eye:
             if abs(nearest.z_commanded_um - z_um) <= reuse_um:
                 return nearest
         self.limits.require(z_um)
-        if self._gate.commanded_um != z_um or self._gate.limits.approach is not None:
+        if not self._gate.stands_at(z_um):
             self._gate.move_to_um(z_um)
         image = self._gate.snap()
-        return self._add(image, z_um, self._gate.position_um(), why)
+        return self._add(image, z_um, self._gate.own_position_um(), why)
 
     def sweep(self, z_from_um: float, z_to_um: float, count: int, why: str = "") -> Iterator[Shot]:
         """Take ``count`` images in one continuous move; see ``Gate.sweep`` for the errors."""
-        for z_um, image in self._gate.sweep(z_from_um, z_to_um, count):
-            yield self._add(image, z_um, z_um, why)
+        with closing(self._gate.sweep(z_from_um, z_to_um, count)) as frames:
+            for z_um, image in frames:
+                yield self._add(image, z_um, z_um, why)
 
     def curve(self) -> FocusCurve | None:
         """Scores of all shots in order of z; None before the first."""

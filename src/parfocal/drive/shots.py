@@ -160,7 +160,7 @@ class Sharpness:
         ShapeError
             If the region does not lie inside the image.
         """
-        area = self._cut(image)
+        area = self.cut(image)
         value, tiles = self._scores(area)
         return Reading(
             score=value,
@@ -172,7 +172,8 @@ class Sharpness:
             pixels=area.size,
         )
 
-    def _cut(self, image: NDArray[Any]) -> NDArray[Any]:
+    def cut(self, image: NDArray[Any]) -> NDArray[Any]:
+        """The region of an image; ShapeError if it does not lie inside."""
         if self.region is None:
             return image
         top, bottom, left, right = self.region

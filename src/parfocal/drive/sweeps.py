@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from parfocal.core.results import Status
+from parfocal.drive.beside import judge_beside
 from parfocal.drive.checks import judge
 from parfocal.drive.limits import Positive
 from parfocal.drive.search import Eye, Proposal, sharpest
@@ -98,7 +99,7 @@ def planes_um(low_um: float, high_um: float, step_um: float) -> list[float]:
 
 def look_at(eye: Eye, planes: Iterable[float], why: str, step_um: float) -> None:
     """Look at planes in the order that takes up backlash, as far as the budget goes."""
-    ordered = sorted(planes, reverse=eye.limits.approach == "down")
+    ordered = sorted(planes, reverse=eye.limits.side == "down")
     for z_um in ordered:
         if eye.looks_left < 1:
             return
@@ -210,7 +211,7 @@ class EarlyStopSearch(BaseModel):
         """Sweep until the peak is past, and judge."""
         low, high = eye.window_um(self.range_um)
         step_um = fitting_step_um(eye, low, high, self.step_um, STEP_DOF, self.most_images)
-        down = eye.limits.approach == "down"
+        down = eye.limits.side == "down"
         scores: list[float] = []
         for z_um in sorted(planes_um(low, high, step_um), reverse=down):
             if eye.looks_left < 1:
@@ -219,7 +220,7 @@ class EarlyStopSearch(BaseModel):
             scores.append(shot.score)
             if self._past(scores, shot.pixels):
                 break
-        return judge(eye.shots, depth_of_field_um=eye.depth_of_field_um)
+        return judge_beside(eye)
 
     def _past(self, scores: list[float], pixels: int) -> bool:
         """Whether the last scores are all far enough below a peak that stands out of the noise."""
@@ -267,7 +268,7 @@ class ContinuousSweepSearch(BaseModel):
         count = max(2, round((high - low) / step_um / pieces) + 1)
         count = int(min(count, eye.looks_left // pieces))
         ends = np.linspace(low, high, pieces + 1)
-        if eye.limits.approach == "down":
+        if eye.limits.side == "down":
             ends = ends[::-1]
         if count >= 2:
             for z_from, z_to in pairwise(ends):

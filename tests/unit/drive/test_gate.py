@@ -35,7 +35,7 @@ def test_every_position_is_approached_from_the_chosen_side():
         gate.move_to_um(12.0)
         gate.move_to_um(15.0)
         gate.move_to_um(11.0)
-    assert scope.commands == [10.0, 12.0, 15.0, 9.0, 11.0]
+    assert scope.commands == [12.0, 15.0, 9.0, 11.0]
 
 
 def test_backlash_is_taken_up_inside_the_limits():
@@ -70,7 +70,7 @@ def test_the_glass_narrows_the_range():
     [
         ({"z_min_um": 5, "z_max_um": 1}, "exchange them"),
         ({"z_min_um": 0, "z_max_um": float("nan")}, "z_max_um"),
-        ({"z_min_um": 0, "z_max_um": 1, "backlash_um": 1}, "give approach"),
+        ({"z_min_um": 0, "z_max_um": 1, "backlash_um": 1, "approach": "any"}, "give approach"),
         ({"z_min_um": 0, "z_max_um": 1, "surface_z_um": 1}, "give both"),
         ({"z_min_um": 0, "z_max_um": 1, "keep_off_um": 1}, "give surface_z_um"),
         ({"z_min_um": 0, "z_max_um": 1, "max_step": 1}, "no known name"),
@@ -123,7 +123,7 @@ def test_another_program_that_moves_the_stage_is_noticed_and_nothing_moves():
         scope.z_um = 20.0
         with pytest.raises(ForeignMoveError, match="was left at 12 um"):
             gate.move_to_um(13.0)
-    assert scope.commands == [12.0]
+    assert scope.commands == [9.0, 12.0]
 
 
 @pytest.mark.parametrize("position", [float("nan"), None, "10"])
@@ -205,3 +205,32 @@ def test_a_sweep_counts_every_image_and_heeds_the_step():
         with pytest.raises(BudgetError, match="5 of 9 images"):
             next(gate.sweep(10.0, 14.0, 5))
     assert scope.z_um == 14.0
+
+
+def test_by_default_every_position_is_approached_towards_the_sample():
+    scope = FakeScope(z_um=10.0)
+    with _gate(scope) as gate:
+        for z_um in (15.0, 15.5, 12.0, 12.5, 1.0):
+            gate.move_to_um(z_um)
+    assert scope.commands == [15.0, 15.5, 9.0, 12.0, 12.5, 0.0, 1.0]
+    scope = FakeScope(z_um=10.0)
+    with _gate(scope, toward_sample="down") as gate:
+        gate.move_to_um(9.0)
+        gate.move_to_um(8.9)
+    assert scope.commands == [12.0, 9.0, 8.9]
+
+
+def test_any_approach_saves_the_overshoot():
+    scope = FakeScope(z_um=10.0)
+    with _gate(scope, approach="any") as gate:
+        gate.move_to_um(12.0)
+        gate.move_to_um(11.0)
+    assert scope.commands == [12.0, 11.0]
+
+
+def test_next_to_the_end_of_the_range_a_sweep_does_not_go_back_at_every_plane():
+    scope = FakeScope(z_um=10.0)
+    with _gate(scope) as gate:
+        for z_um in (0.0, 0.5, 1.0, 1.5):
+            gate.move_to_um(z_um)
+    assert scope.commands == [0.0, 0.5, 1.0, 1.5]
