@@ -39,8 +39,8 @@ def nice_ticks(low: float, high: float, count: int = 6) -> list[float]:
     return [float(f"{k * step:.12g}") for k in range(first, last + 1)]
 
 
-class _Axes:
-    """Maps data to the drawing's coordinates."""
+class Axes:
+    """Maps data to the drawing's coordinates; ``x`` and ``y`` are the ends of each axis."""
 
     def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         self.x_low, self.x_high = x if x[1] > x[0] else (x[0] - 0.5, x[0] + 0.5)
@@ -70,7 +70,8 @@ def _superscript(power: int) -> str:
     return str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def _frame(axes: _Axes, x_label: str, y_label: str) -> list[str]:
+def frame(axes: Axes, x_label: str, y_label: str) -> list[str]:
+    """Axes with ticks, grid and labels."""
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     power = _power_of(axes.y_low, axes.y_high)
     if power:
@@ -94,7 +95,7 @@ def _frame(axes: _Axes, x_label: str, y_label: str) -> list[str]:
     return parts
 
 
-def _answer(record: FieldRecord, axes: _Axes) -> list[str]:
+def _answer(record: FieldRecord, axes: Axes) -> list[str]:
     """The best position and its interval; nothing where there is no answer."""
     if record.position is None:
         return []
@@ -136,12 +137,12 @@ def focus_curve_svg(record: FieldRecord) -> str:
     lows = [s - e for s, e in zip(scores, spread, strict=True)]
     highs = [s + e for s, e in zip(scores, spread, strict=True)]
     pad = 0.04 * (max(highs) - min(lows))
-    axes = _Axes((min(z), max(z)), (min(lows) - pad, max(highs) + pad))
+    axes = Axes((min(z), max(z)), (min(lows) - pad, max(highs) + pad))
     parts = [
         f'<svg class="curve" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
         f'aria-label="Focus curve of {escape(record.name)}">'
     ]
-    parts += _frame(axes, x_label, f"focus score: {record.estimate.curve.measure}")
+    parts += frame(axes, x_label, f"focus score: {record.estimate.curve.measure}")
     parts += _answer(record, axes)
     if any(spread):
         outline = axes.points(z + z[::-1], highs + lows[::-1])

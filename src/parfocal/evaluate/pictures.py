@@ -53,6 +53,11 @@ def _encode(pixels: NDArray[Any], *, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
+def grey_jpeg(image: Float[np.ndarray, "y x"], limits: tuple[float, float]) -> str:
+    """An image as an inline JPEG, stretched between two counts."""
+    return _encode(stretch(image, limits), kind="jpeg")
+
+
 def shrink(image: Float[np.ndarray, "y x"], most_px: int = MOST_PX) -> Float[np.ndarray, "v u"]:
     """Average square blocks of pixels until neither side exceeds ``most_px``; NaN does not count.
 

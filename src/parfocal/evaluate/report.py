@@ -317,8 +317,22 @@ class Report:
             "Outline: amber check, red image again.</figcaption></figure>"
         )
 
-    def page(self, header: ReportHeader, *, failed: Sequence[tuple[str, str]] = ()) -> str:
-        """Write the page. ``failed`` lists inputs that could not be processed, with the reason."""
+    def page(
+        self,
+        header: ReportHeader,
+        *,
+        failed: Sequence[tuple[str, str]] = (),
+        chapters: str = "",
+    ) -> str:
+        """Write the page.
+
+        Parameters
+        ----------
+        failed
+            Inputs that could not be processed, with the reason.
+        chapters
+            HTML after the table of fields.
+        """
         css = files("parfocal.evaluate").joinpath("report.css").read_text(encoding="utf-8")
         settings = "".join(
             f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>"
@@ -342,7 +356,7 @@ class Report:
             f"<header><h1>{escape(header.title)}</h1>"
             f'<div class="quiet">{escape(header.date)}, parfocal {escape(header.version)}</div>'
             f"<p>{escape(header.introduction)}</p>{self._tally(len(failed))}</header>"
-            f"{self._plate()}{self._table()}{faults}"
+            f"{self._plate()}{self._table()}{faults}{chapters}"
             + (f"<h2>Fields</h2>{left_out}{sections}" if sections else "")
             + f"<footer><h2>How this was made</h2><pre><code>{escape(header.command)}</code></pre>"
             f"<dl>{settings}</dl><p>Only the status “found” is an answer. The interval is the "
