@@ -25,13 +25,14 @@ from parfocal.optics.pupil import (
 from parfocal.optics.sampling import onto_pixels, period_um, pixel_matrix, pupil_radius_px
 from parfocal.optics.zernike import Aberrations, steepest_slope, zernike_basis
 
-Free = Literal["bead", "na", "underfill", "stage"]
+Free = Literal["bead", "na", "underfill", "step", "stage"]
 
 LOW_ORDERS = (3, *range(5, 15))  # to n = 4; j = 4, defocus, is the z of focus
 ROOM_WAVES = 0.15  # of each term: the grid is made wide enough for it
 TAIL = 6.0  # lambda / NA between a window's edge and light that comes back from the other side
 BEAD_UM = 0.2  # where a search for the bead's size begins
 LEAST_NA = 0.8  # of the setup's: an effective NA stays between this share and all of it
+STEP_ROOM = 0.25  # the z scale stays within 1 -+ this
 STAGE_UM = 0.05  # error of a plane's z that is usual
 STAGE_COST = 1e-4  # misfit that this error of every plane costs
 
@@ -62,8 +63,10 @@ class FittedPsf:
         Numerical aperture; the setup's unless it was free.
     underfill
         a of the amplitude exp(-a rho^2) over the pupil; 0 is an evenly filled one.
+    z_scale
+        True distance of planes over the given one; 1 unless the step was free.
     stage_um
-        Error of each plane's z; 0 unless they were free.
+        Error of each plane's z beyond that; 0 unless the stage was free.
     """
 
     aberrations: Aberrations
@@ -76,6 +79,7 @@ class FittedPsf:
     bead_um: float
     na: float
     underfill: float
+    z_scale: float
     stage_um: Float[Tensor, " z"]
 
 
@@ -110,9 +114,10 @@ def fit_aberrations(
         focus, place, brightness and background.
     free
         What else to fit. ``"bead"``: its diameter. ``"na"``: an effective NA of 80 to 100 % of
-        the setup's. ``"underfill"``: light lost towards the pupil's edge. ``"stage"``: an error
-        of each plane's z, held to about 0.05 um. Bead and underfill widen the spot alike, NA and
-        underfill its depth: what each of them comes to is less sure than the planes.
+        the setup's. ``"underfill"``: light lost towards the pupil's edge. ``"step"``: one scale
+        of all z, 0.75 to 1.25. ``"stage"``: an error of each plane's z, held to about 0.05 um.
+        Bead and underfill widen the spot alike, and NA, underfill and step deepen it: what each
+        of them comes to is less sure than the planes.
     model
         See ``widefield_psf``. Scalar light is three times faster, and finds larger beads.
     bead_um
@@ -191,6 +196,7 @@ class _State:
     bead_um2: Tensor  # squared diameter
     na: Tensor
     underfill: Tensor
+    z_scale: Tensor
     stage_um: Tensor = field(repr=False)
 
 
@@ -246,13 +252,14 @@ class _Fit:
             bead_um2=own["bead"].abs() if "bead" in own else zero + task.bead_um**2,
             na=na,
             underfill=own.get("underfill", zero),
+            z_scale=1.0 + STEP_ROOM * torch.tanh(own["step"]) if "step" in own else zero + 1.0,
             stage_um=stage_um,
         )
 
     def first_values(self) -> Tensor:
         """Where the search begins."""
         bead_um = self.task.bead_um or BEAD_UM
-        starts = {"bead": [bead_um**2], "na": [1.5], "underfill": [0.0]}
+        starts = {"bead": [bead_um**2], "na": [1.5], "underfill": [0.0], "step": [0.0]}
         own = [value for name in self.task.free for value in starts.get(name, [])]
         stage = [0.0] * (len(self.counts) if "stage" in self.task.free else 0)
         return self.counts.new_tensor([0.0] * (3 + len(self.task.terms)) + own + stage)
@@ -260,7 +267,8 @@ class _Fit:
     def planes(self, state: _State, which: Tensor | slice) -> Tensor:
         """Some planes, of unit brightness."""
         pupil = self._pupil(state)
-        z_um = self.z_um[which] + state.stage_um[which] - state.focus_um
+        far_um = self.z_um[which] - state.focus_um
+        z_um = far_um * state.z_scale + state.stage_um[which]
         if self.task.bead_um or "bead" in self.task.free:  # the second moment of a ball: d^2 / 20
             high_um = (state.bead_um2 / 20 + 1e-12).sqrt()
             images = (pupil.intensities(z_um - high_um) + pupil.intensities(z_um + high_um)) / 2
@@ -368,6 +376,7 @@ class _Fit:
             bead_um=math.sqrt(float(state.bead_um2)),
             na=float(state.na),
             underfill=float(state.underfill),
+            z_scale=float(state.z_scale),
             stage_um=state.stage_um,
         )
 
