@@ -1,4 +1,4 @@
-"""``parfocal demo``: real images brought out of focus by known amounts, and found again."""
+"""``parfocal demo``: known stacks scored, and a simulated microscope brought to focus."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ def demo(
     ] = Path("demo-report.html"),
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> int:
-    """Score real images blurred by known amounts, and print found against known focus.
+    """Score real images blurred by known amounts, and focus a simulated microscope.
 
-    Uses images that ship with scikit-image, and the real stacks of ../shared/data where present.
+    Prints found against known focus. Uses images that ship with scikit-image, and the real stacks
+    of ../shared/data where present.
     """
     from parfocal.cli.demonstration import run_demo
 

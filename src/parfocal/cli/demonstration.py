@@ -1,4 +1,4 @@
-"""What ``parfocal demo`` does: known stacks scored, a table and one page."""
+"""What ``parfocal demo`` does: known stacks scored, a microscope focused, two tables, one page."""
 
 from __future__ import annotations
 
@@ -19,9 +19,16 @@ from parfocal.cli.exits import DONE, SOME_FAILED
 from parfocal.cli.outputs import write_text
 from parfocal.cli.progress import progress
 from parfocal.cli.scoring import FIELD_FAULTS, Outcome
+from parfocal.cli.strategies import (
+    focused_by,
+    print_strategies,
+    strategies,
+    strategies_chapter,
+)
 from parfocal.cli.tables import show_table
 from parfocal.core.results import Status
 from parfocal.core.stack import FocalStack
+from parfocal.evaluate.drive_page import FocusRun
 from parfocal.evaluate.fields import FieldRecord, KnownFocus, record_of
 from parfocal.evaluate.report import Report, ReportHeader
 from parfocal.evaluate.trial import SHIPPED_TRIALS, shipped_trials
@@ -36,8 +43,9 @@ Trial = tuple[str, Callable[[], tuple[FocalStack, KnownFocus | None]]]
 
 MANIFEST = Path("shared/data/stacks.toml")
 INTRODUCTION = (
-    "Real images, brought out of focus by known amounts, and real stacks where they are present. "
-    "Each is scored without being told where its focus is."
+    "Real images, brought out of focus by known amounts, and real stacks where they are present: "
+    "each is scored without being told where its focus is. A simulated microscope, brought to "
+    "focus by every search."
 )
 
 
@@ -108,15 +116,24 @@ def run_demo(place: Path, *, debug: bool) -> int:
     manifest = find_manifest(Path.cwd())
     real = [] if manifest is None else find_stacks([manifest], crop_common=True, z_in_planes=True)
     trials = chain(map(_shipped, shipped_trials()), map(_real, real))
-    report, outcome = Report(total=0), Outcome()
-    with progress(SHIPPED_TRIALS + len(real), "demo") as begin:
+    report, outcome, runs = Report(total=0), Outcome(), list[FocusRun]()
+    searches = strategies()
+    with progress(SHIPPED_TRIALS + len(real) + len(searches), "demo") as begin:
         for name, open_it in trials:
             begin(name)
             try:
                 _score(*open_it(), report, outcome)
             except FIELD_FAULTS as error:
                 outcome.fail(name, error, debug=debug)
+        for name in searches:
+            begin(f"{name} search")
+            try:
+                runs.append(focused_by(name))
+            except FIELD_FAULTS as error:
+                outcome.fail(f"{name} search", error, debug=debug)
     _print(outcome.records)
+    typer.echo("")
+    print_strategies(runs)
     seconds = time.perf_counter() - started
     header = ReportHeader(
         title="parfocal demonstration",
@@ -126,8 +143,12 @@ def run_demo(place: Path, *, debug: bool) -> int:
         settings={"took": f"{seconds:.0f} s", "python": sys.version.split()[0]},
         introduction=INTRODUCTION,
     )
-    write_text(place, report.page(header, failed=outcome.failed))
-    typer.echo(f"{len(outcome.records)} fields in {seconds:.0f} s; report: {place.resolve()}")
+    chapters = strategies_chapter(runs) if runs else ""
+    write_text(place, report.page(header, failed=outcome.failed, chapters=chapters))
+    typer.echo(
+        f"{len(outcome.records)} fields and {len(runs)} searches in {seconds:.0f} s; "
+        f"report: {place.resolve()}"
+    )
     return SOME_FAILED if outcome.failed else DONE
 
 

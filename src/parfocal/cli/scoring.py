@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import typer
@@ -300,17 +302,17 @@ def _hand_over(request: ScoreRequest, outcome: Outcome, report: Report | None) -
             typer.echo(printable(f"wrote {place}"))
 
 
-def _find(request: ScoreRequest) -> list[StackSource]:
+def found_stacks(inputs: Sequence[str], **opening: Any) -> list[StackSource]:
     """The stacks among the inputs; CallError if no input names anything at all."""
     try:
-        sources = find_stacks(request.inputs, **request.opening)
+        sources = find_stacks(inputs, **opening)
     except InputError as error:
         raise CallError(str(error)) from error
     absent = [source.fault for source in sources if source.fault and not source.paths]
     named = {source.name for source in sources}
     if not sources:
-        raise CallError(f"no focal stack among: {', '.join(request.inputs)}.")
-    if len(absent) == len(sources) and named <= set(request.inputs):
+        raise CallError(f"no focal stack among: {', '.join(inputs)}.")
+    if len(absent) == len(sources) and named <= set(inputs):
         raise CallError(" ".join(str(fault) for fault in absent))
     return sources
 
@@ -318,7 +320,7 @@ def _find(request: ScoreRequest) -> list[StackSource]:
 def run_score(request: ScoreRequest) -> int:
     """Do what ``parfocal score`` was asked; return the exit status."""
     _check_call(request)
-    sources = _find(request)
+    sources = found_stacks(request.inputs, **request.opening)
     maps = {
         "--depth-map": _map_paths(sources, request.depth_map, "--depth-map", "depth"),
         "--fuse": _map_paths(sources, request.fuse, "--fuse", "fused"),

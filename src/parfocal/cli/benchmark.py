@@ -1,0 +1,90 @@
+"""``parfocal benchmark``: how good the searches are on stacks that were recorded."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from parfocal.cli.exits import CallError
+
+benchmark = typer.Typer(
+    name="benchmark", no_args_is_help=True, help="Compare methods on recorded data.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+
+
+@benchmark.callback()
+def _benchmark() -> None:
+    """Compare methods on recorded data."""
+
+
+@benchmark.command("replay")
+def replay(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="STACK",
+            help="Stacks, folders, globs, a stacks.toml, or folders of parfocal drive --record.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(help="A search to compare; repeatable. Default: all.", show_default=False),
+    ] = None,
+    measure: Annotated[str, typer.Option(help="Focus measure.")] = "tenengrad",
+    starts: Annotated[
+        str, typer.Option(help="Where runs begin, as shares of each stack's range.")
+    ] = "0.25,0.5,0.75",
+    interpolate: Annotated[
+        bool,
+        typer.Option("--interpolate", help="Mix neighbouring planes where the stage is between."),
+    ] = False,
+    max_images: Annotated[
+        int | None, typer.Option(help="Budget of images of one run.", min=1)
+    ] = None,
+    z_step_um: Annotated[float | None, typer.Option(help="Distance between planes in um.")] = None,
+    runs: Annotated[
+        bool, typer.Option("--runs", help="Print every run, not only the league.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print every run as CSV.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> int:
+    """Let every focus search run on recorded stacks, and print how often it was right.
+
+    Focus is known from a stacks.toml (focus_index), else from all planes of the stack.
+    """
+    if not inputs:
+        raise CallError("no stack: give files, folders or globs. See: parfocal benchmark --help")
+    if as_json and as_csv:
+        raise CallError("--json and --csv exclude each other; choose one.")
+    from parfocal.cli.benchmarking import ReplayRequest, run_replay
+
+    return run_replay(
+        ReplayRequest(
+            inputs=tuple(inputs),
+            searches=tuple(search or ()),
+            measure=measure,
+            starts=_shares(starts),
+            interpolate=interpolate,
+            max_images=max_images,
+            z_step_um=z_step_um,
+            runs=runs,
+            form="json" if as_json else "csv" if as_csv else "table",
+            debug=debug,
+        )
+    )
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    """Read shares parted by commas."""
+    try:
+        shares = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        shares = ()
+    if not shares or not all(0 <= share <= 1 for share in shares):
+        raise CallError(f"--starts {text!r}: give shares from 0 to 1, such as 0.25,0.5,0.75.")
+    return shares
