@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench setup clean
+.PHONY: demo test check bench figures setup clean
 setup: $(STAMP)
 
 # torch first and pinned: a range could fetch gigabytes of GPU libraries.
@@ -32,6 +32,10 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# The pictures of the specimens in docs/explanations/specimens.md.
+figures: $(STAMP)
+	$(BIN)/python -m benchmarks.contact_sheets
 
 clean:
 	rm -rf $(VENV) out
