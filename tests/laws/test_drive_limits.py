@@ -21,6 +21,7 @@ SEARCHES = (
     drive.ContinuousSweepSearch(most_images=15),
     drive.BrentSearch(tolerance_um=0.5),
     drive.GoldenSearch(tolerance_um=1.0),
+    drive.BayesianSearch(most_images=5),
 )
 FAULTS = ("raise", "stall", "lie", "nan", "slow", "interrupt")
 SNAP_FAULTS = ("raise", "nan", "shape", "colour", "interrupt")

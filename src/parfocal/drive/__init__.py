@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
+from parfocal.drive.bayes import BayesianSearch
 from parfocal.drive.brent import BrentSearch, GoldenSearch
 from parfocal.drive.chain import AnySearch, ChainSearch, parse_search
 from parfocal.drive.checks import judge
@@ -30,6 +31,7 @@ from parfocal.drive.sweeps import (
 
 __all__ = [
     "AnySearch",
+    "BayesianSearch",
     "BrentSearch",
     "ChainSearch",
     "CoarseFineSearch",

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, TypeAdapter, 
 
 from parfocal.core.errors import UnknownNameError
 from parfocal.core.results import Status
+from parfocal.drive.bayes import BayesianSearch
 from parfocal.drive.brent import BrentSearch, GoldenSearch
 from parfocal.drive.checks import verify
 from parfocal.drive.climb import HillClimbSearch
@@ -88,6 +89,7 @@ AnySearch = Annotated[
     | BrentSearch
     | GoldenSearch
     | HillClimbSearch
+    | BayesianSearch
     | PredictorSearch
     | ChainSearch,
     Field(discriminator="kind"),
