@@ -11,6 +11,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 HALF_UM = 1.5  # of the spot that is shown in focus
 DEEP_UM = 3.6  # to either side of focus
@@ -155,5 +156,8 @@ def draw_measured_psf(comparisons: list[PsfComparison], path: Path) -> Path:
             axes.set_axis_off()
         _curves(above[-1], one)
         _bars(below[-1], one.terms)
-    figure.savefig(path, dpi=68, pil_kwargs={"optimize": True})
+    figure.savefig(path, dpi=100)
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(200)
+    small.save(path, optimize=True)
     return path
