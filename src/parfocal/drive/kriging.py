@@ -247,9 +247,9 @@ def fit(heights: Heights, covariance: Covariance, grid: Grid) -> Mixture:
     Notes
     -----
     Bad heights are looked for one at a time with three sizes of the field; the set with the
-    highest evidence over the whole grid is kept, then corrected one flip at a time. Where a bad
-    height might as well be good, or its nearest neighbour bad in its stead, both readings stay
-    in the mixture. The order of the heights is of no account but in exact ties.
+    highest evidence over the whole grid is kept. Where a bad height might as well be good, or its
+    nearest neighbour bad in its stead, both readings stay in the mixture. The order of the heights
+    is of no account but in exact ties.
     """
     unit = {float(length): covariance(float(length)) for length in np.unique(grid.lengths)}
 
@@ -265,11 +265,6 @@ def fit(heights: Heights, covariance: Covariance, grid: Grid) -> Mixture:
         return sorted(answers, key=lambda row: -row[0])
 
     found = max((over_grid(bad) for bad in _suspicions(heights, unit, grid)), key=lambda r: r[0][0])
-    _, best, nugget = found[0]
-    bad = _flip(heights, unit[best.length], best, nugget)
-    if not np.array_equal(bad, best.bad):
-        again = over_grid(bad)
-        found = again if again[0][0] > found[0][0] else found
     top, best, nugget = found[0]
     rows = [row for row in found if row[0] > top + np.log(LEAST_WEIGHT)]
     prior = top - best.log_evidence
@@ -308,27 +303,6 @@ def _suspicions(
             bad[worst] = True
         sets[bad.tobytes()] = bad
     return list(sets.values())
-
-
-def _flip(
-    heights: Heights, unit: Float[np.ndarray, "n n"], start: Explanation, nugget: float
-) -> Bool[np.ndarray, " n"]:
-    """Good to bad or bad to good, the clearest first, until nothing is gained."""
-    answer = start
-    for _ in range(2 * len(start.bad)):
-        odds = log_odds_bad(heights, answer, nugget=nugget)
-        gain = np.where(answer.bad, -odds, odds)
-        if answer.bad.sum() >= MOST_BAD * len(gain):
-            gain = np.where(answer.bad, gain, -np.inf)
-        place = int(np.argmax(gain))
-        if gain[place] <= 1e-9:
-            break
-        bad = answer.bad.copy()
-        bad[place] = not bad[place]
-        answer = explain(
-            heights, unit, bad, length=start.length, amplitude=start.amplitude, nugget=nugget
-        )
-    return answer.bad
 
 
 def _alternatives(

@@ -23,6 +23,8 @@ STEP_DOF, FINE_STEP_DOF = 0.5, 0.4
 COARSE_STEP_DOF = 1.5
 # Images nearer than this share of a step to a planned one are not taken again.
 REUSE = 0.3
+# A sweep stops early only behind a peak that rises by this share of its height.
+LEAST_RISE = 0.5
 
 
 class SweepSearch(BaseModel):
@@ -230,7 +232,12 @@ class EarlyStopSearch(BaseModel):
         noise = math.sqrt(3.5 / pixels) * abs(sum(scores) / len(scores))
         line = low + self.share * (high - low)
         risen = high - min(scores[: scores.index(high) + 1]) > max(8 * noise, 0.2 * (high - low))
-        return risen and all(score < line for score in scores[-self.falls :])
+        # Far from a phase object the score ripples; focus at least doubles it.
+        return (
+            risen
+            and high - low > LEAST_RISE * high
+            and all(score < line for score in scores[-self.falls :])
+        )
 
 
 class ContinuousSweepSearch(BaseModel):

@@ -222,3 +222,40 @@ def test_an_interval_holds_what_fading_light_may_have_moved(left):
     report = _focus(scope, search=drive.SweepSearch(step_um=1.0))
     assert report.found, report.reason
     assert report.interval_um[0] <= 12.0 <= report.interval_um[1]
+
+
+class WornScope(FakeScope):
+    """A stage with play that its motor does not see."""
+
+    carriage_um = 10.0
+
+    def move_to_um(self, z_um):
+        super().move_to_um(z_um)
+        self.carriage_um = min(max(self.carriage_um, z_um), z_um + 1.5)
+
+    def _image(self):
+        motor_um, self.z_um = self.z_um, self.carriage_um
+        image = super()._image()
+        self.z_um = motor_um
+        return image
+
+
+@pytest.mark.parametrize("focus_um", [10.7, 14.2])
+def test_play_of_the_stage_does_not_move_the_answer(focus_um):
+    scope = WornScope(focus_um=focus_um, size=64)
+    report = _focus(scope)
+    assert report.found, report.reason
+    assert abs(scope.carriage_um - focus_um) < 0.1
+    assert report.interval_um[0] <= focus_um <= report.interval_um[1]
+    loose = LIMITS.model_copy(update={"approach": "any"})
+    report = _focus(WornScope(focus_um=focus_um, size=64), limits=loose)
+    assert not report.found
+
+
+@pytest.mark.parametrize(
+    "search", [drive.BrentSearch(), drive.GoldenSearch(), drive.HillClimbSearch()]
+)
+@pytest.mark.parametrize("focus_um", [8.0, 11.0, 13.0])
+def test_a_search_that_follows_one_lobe_of_a_phase_object_does_not_answer(search, focus_um):
+    report = _focus(PhaseScope(focus_um=focus_um, size=64), search=search)
+    assert not report.found

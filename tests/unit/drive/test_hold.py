@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from parfocal.core.errors import LimitsError
+from parfocal.core.errors import InputError, LimitsError
 from parfocal.drive.drift import DriftPoint, DriftTracker
-from parfocal.drive.hold import HoldSettings, hold
+from parfocal.drive.hold import HoldSettings
+from parfocal.drive.hold import hold as watch
 from parfocal.drive.limits import Limits
 from tests.fabricate.microscopes import FakeScope
 
 LIMITS = Limits(z_min_um=0.0, z_max_um=40.0)
+# A measure that costs nothing: what is tested is the watch.
+hold = partial(watch, measure=lambda image: float(image.var()))
 
 
 class DriftingScope(FakeScope):
@@ -130,11 +134,32 @@ def test_what_is_known_already_saves_the_first_search():
     assert scope.position_um() == pytest.approx(12.0, abs=0.3)
 
 
-def test_an_interrupt_goes_through_with_the_stage_back():
-    scope = DriftingScope(snap_faults={5: "interrupt"})
+def test_an_interrupt_goes_through_with_the_stage_back_and_a_report():
+    scope, reports = DriftingScope(snap_faults={5: "interrupt"}), []
     with pytest.raises(KeyboardInterrupt):
-        hold(scope, limits=LIMITS, duration_s=60.0)
+        hold(scope, limits=LIMITS, duration_s=60.0, on_report=reports.append)
     assert scope.position_um() == 10.0
+    (report,) = reports
+    assert report.ended == "interrupted"
+    assert report.images == scope.images == 6
+    assert report.checks[-1].action == "failed"
+
+
+def test_a_stage_that_is_lost_between_two_checks_ends_the_watch_with_a_report():
+    scope = DriftingScope()
+
+    def lose(check):
+        scope.position_um = lambda: float("nan")
+
+    report = hold(scope, limits=LIMITS, duration_s=600.0, on_check=lose)
+    assert report.ended == "stopped"
+    assert "as its position" in report.reason
+
+
+@pytest.mark.parametrize("duration_s", [-1.0, float("nan"), float("inf")])
+def test_a_watch_without_an_end_is_refused(duration_s):
+    with pytest.raises(InputError, match="duration_s"):
+        hold(DriftingScope(), limits=LIMITS, duration_s=duration_s)
 
 
 def test_a_report_is_plain_json(tmp_path):
