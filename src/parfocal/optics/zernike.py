@@ -24,8 +24,8 @@ class Aberrations(BaseModel):
     ----------
     zernike_waves
         OSA/ANSI single index j -> coefficient in waves RMS over the pupil [Thibos2002]_. A
-        positive phase W multiplies the pupil by exp(+2 pi i W), as does defocus: j = 4 acts
-        like a stage that stands too deep.
+        positive phase W multiplies the pupil by exp(+2 pi i W), as does defocus, whose phase
+        falls towards the edge: positive j = 4 acts like a stage that is not deep enough.
 
     Examples
     --------
