@@ -14,8 +14,8 @@ from parfocal.drive.loop import autofocus
 from parfocal.evaluate.drive_page import FocusRun, run_section, runs_table
 from parfocal.simulate.microscope import VirtualMicroscope
 
-WORLD, SEED, START_UM = "fluorescence-20x", 1, 12.0
-LIMITS = Limits(z_min_um=-30.0, z_max_um=30.0)
+WORLD, SEED, START_UM = "fluorescence-20x", 1, 3.0
+LIMITS = Limits(z_min_um=-15.0, z_max_um=15.0)
 # An answer this near counts as known, in depths of field.
 NEAR_DOF = 0.5
 
