@@ -348,13 +348,16 @@ def test_a_silenced_logger_hides_no_reason(built):
 
 
 def test_the_budget_holds_for_the_near_search_and_the_wide_one_together(built):
-    limits = LIMITS.model_copy(update={"max_images": 40})
-    made = built(limits=limits, drift=0.1, settings={"near_um": 3.0})
-    made.core.mda.events.frameReady.connect(lambda *_: made.rig.wait_s(40.0))
-    report = made.engine.run(plan(time_plan={"interval": 0, "loops": 2}))
-    assert adds_up(report)
-    assert max(record.images for record in report.focus) <= 40
-    assert any(record.images > 15 for record in report.focus[1:])
+    looking = pytest.importorskip("parfocal.drive.pymmcore.looking", reason=WHY)
+    made = built(focus_um=9.0, tilt=0.0)
+    free = looking.look(made.engine.scope, search=SEARCH, limits=LIMITS, near_um=4.0)
+    assert [report.found for report in free] == [False, True]
+    near, wide = (report.images for report in free)
+    made.engine.scope.move_to_um(0.0)
+    capped = LIMITS.model_copy(update={"max_images": wide})
+    spent = looking.look(made.engine.scope, search=SEARCH, limits=capped, near_um=4.0)
+    assert len(spent) == 2
+    assert sum(report.images for report in spent) <= wide < near + wide
 
 
 def test_ctrl_c_closes_the_account_and_the_engine_runs_again(built, tmp_path):
