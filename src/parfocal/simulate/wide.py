@@ -32,8 +32,9 @@ MODALITY_SHARES = {
 TRANSMITTED = ("brightfield", "phase-contrast", "led")
 SIDE_PX, LEAST_SIDE_PX, SIDE_STEP_PX = 512, 128, 32
 MOST_GLOWING = 2.5e7  # samples of a specimen's layers
+MOST_LOPSIDED = 640**2  # samples of a layer
 MOST_CROSSED = 2.5e8  # samples of all waves, in every layer that they cross and every plane
-WAVES = {"brightfield": 16, "phase-contrast": 16, "led": 1}
+WAVES = {"brightfield": 24, "phase-contrast": 24, "led": 1}
 
 
 def draw_optics(dice: np.random.Generator) -> dict[str, Any]:
@@ -137,7 +138,9 @@ def side_px(recipe: StackRecipe) -> int:
         crossings = 2 * (layers - 1) + recipe.planes
         points = MOST_CROSSED / (WAVES[imaging.modality] * crossings)
     else:
-        points = MOST_GLOWING / layers / (1 if is_round(imaging.aberrations) else 2)
+        points = MOST_GLOWING / layers
+        if not is_round(imaging.aberrations):  # each transfer function is a plane, not a profile
+            points = min(points / 2, MOST_LOPSIDED)
     side = math.sqrt(points) / factor // SIDE_STEP_PX * SIDE_STEP_PX
     return int(min(SIDE_PX, max(LEAST_SIDE_PX, side)))
 
