@@ -11,9 +11,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from parfocal.core.results import Status
+from parfocal.drive.beside import BESIDE_DOF as OTHER_LOBE_DOF
+from parfocal.drive.beside import REUSE_DOF
 from parfocal.drive.checks import judge
 from parfocal.drive.focus_belief import (
     LEAST_SIDE_PX,
+    MISFITS,
     Belief,
     BlurModel,
     Spectrum,
@@ -51,7 +54,9 @@ class BayesianSearch(BaseModel):
     detail first, coarse last. A single image therefore tells how far focus is, a second on which
     side, and four to six where. What is believed is a posterior over the place of focus, the scale
     of the blur and the thickness of the specimen, with the specimen's spectrum integrated out
-    (``focus_belief``). Without optics the scale is learnt too, which costs a few images more.
+    (``focus_belief``). Without optics the scale is learnt too, which costs a few images more. Where
+    the images may be of a phase object (dark on bright, far from the model, or of unknown optics),
+    it looks for a second lobe on both sides.
 
     Parameters
     ----------
@@ -107,6 +112,7 @@ class _Inquiry:
     z_um: list[float] = field(default_factory=list)
     spectra: list[Spectrum] = field(default_factory=list)
     belief: Belief | None = None
+    is_dark: bool = False
     generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     def look(self, z_um: float, why: str) -> None:
@@ -118,6 +124,7 @@ class _Inquiry:
             return
         self.z_um.append(shot.z_reached_um)
         self.spectra.append(spectrum(area))
+        self.is_dark = bool(area.mean(dtype=np.float64) < np.median(area))
         if any(each.seen.any() for each in self.spectra):
             model = BlurModel.of(self.eye.setup, self.spectra[0].per_px, self._span_um)
             self.belief = believe(
@@ -157,6 +164,11 @@ class _Inquiry:
             lacks = not any(BESIDE_FROM_DOF <= each <= BESIDE_TO_DOF for each in away)
             if lacks and abs(beside - answer) > BESIDE_FROM_DOF * depth:
                 return beside, "beside the answer"
+        if self._may_be_phase():
+            for step in OTHER_LOBE_DOF:
+                z_um = answer + step * depth
+                if self._inside(z_um) == z_um and not self._seen(z_um, REUSE_DOF * depth):
+                    return z_um, "beside the answer, for a second lobe"
         if abs(self.looked_um[-1] - answer) > STAY_DOF * depth:
             return answer, "the answer"
         return self._more_um(answer, depth)
@@ -214,6 +226,11 @@ class _Inquiry:
     def _depth_um(self, belief: Belief) -> float:
         """One depth of field, from the optics or as believed."""
         return self.eye.depth_of_field_um or belief.depth_um
+
+    def _may_be_phase(self) -> bool:
+        """Whether another lobe must be looked for: fluorescence of known optics has none."""
+        far = self.belief is not None and self.belief.misfit >= MISFITS[-1]
+        return self.eye.setup is None or far or self.is_dark
 
     def _sure(self, belief: Belief) -> bool:
         low, high = belief.quantiles(0.05, 0.95)

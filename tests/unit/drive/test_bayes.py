@@ -150,6 +150,34 @@ def test_what_has_no_focus_is_declined(scope, statuses):
     assert scope.z_um == 10.0
 
 
+class _PhaseScope(FakeScope):
+    """Contrast that turns over at focus."""
+
+    def _image(self):
+        away = (self.z_um - self.focus_um) / 3.0
+        share = away * np.exp(-(away**2))
+        noise = self.dice.normal(size=self.texture.shape)
+        return 2000 + self.contrast * share * self.texture + noise
+
+
+def test_a_phase_object_is_ambiguous_never_answered():
+    scope = _PhaseScope(focus_um=13.3, size=64)
+    limits = drive.Limits(z_min_um=0, z_max_um=30)
+    report = drive.autofocus(scope, search=drive.BayesianSearch(), limits=limits)
+    assert report.status == "ambiguous", report.reason
+    assert scope.z_um == 10.0
+
+
+def test_fading_light_and_a_range_are_heeded():
+    scope = FakeScope(light=lambda image: 0.97**image, size=64)
+    limits = drive.Limits(z_min_um=0, z_max_um=30)
+    search = drive.BayesianSearch(range_um=12.0)
+    report = drive.autofocus(scope, search=search, limits=limits)
+    assert report.found, report.reason
+    assert abs(report.z_um - 12.0) < 0.4
+    assert all(4.0 <= shot.z_commanded_um <= 16.0 for shot in report.shots)
+
+
 def test_a_choice_takes_milliseconds():
     z_um = np.array([0.0, 4.0, 5.0, 7.0, 6.0])
     spectra = _spectra(z_um, 6.0, np.random.default_rng(8))
