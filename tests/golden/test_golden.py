@@ -57,7 +57,9 @@ def test_every_public_name_exists():
             assert getattr(module, name) is not None
 
 
-@pytest.mark.parametrize("verb", ["", "score", "simulate", "demo", "doctor"])
+@pytest.mark.parametrize(
+    "verb", ["", "score", "simulate", "drive", "benchmark", "benchmark replay", "demo", "doctor"]
+)
 def test_help_text_is_the_golden_one(verb, capsys, monkeypatch):
     import typer.rich_utils
 
@@ -67,9 +69,9 @@ def test_help_text_is_the_golden_one(verb, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(typer.rich_utils, "MAX_WIDTH", 80)
     monkeypatch.setattr(typer.rich_utils, "FORCE_TERMINAL", None)
-    assert run([verb, "--help"] if verb else ["--help"]) == 0
+    assert run([*verb.split(), "--help"]) == 0
     text = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
-    _compare(f"help_{verb or 'parfocal'}.txt", text.strip("\n") + "\n")
+    _compare(f"help_{verb.replace(' ', '_') or 'parfocal'}.txt", text.strip("\n") + "\n")
 
 
 class _Outline(HTMLParser):

@@ -212,7 +212,7 @@ def drive(
 ) -> int:
     """Bring a microscope to focus, within limits, and say how sure that is.
 
-    Without an answer, and after Ctrl-C or an error, the stage goes back to where it was
+    Without an answer, and after Ctrl-C or an error, the stage goes back
     (--after-failure); the last line says where it stands.
     """
     from parfocal.cli.drive_request import DriveRequest, check_request, parse_grid, parse_settings

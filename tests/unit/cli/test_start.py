@@ -21,7 +21,15 @@ print("PROBE" + json.dumps([status, seconds, [m for m in {heavy!r} if m in sys.m
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["score", "--help"], ["demo", "--help"], ["doctor", "--help"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["score", "--help"],
+        ["drive", "--help"],
+        ["benchmark", "replay", "--help"],
+        ["demo", "--help"],
+        ["doctor", "--help"],
+    ],
     ids=" ".join,
 )
 def test_help_is_fast_and_loads_nothing_heavy(arguments):
