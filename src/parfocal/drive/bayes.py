@@ -39,6 +39,9 @@ BESIDE_FROM_DOF, BESIDE_TO_DOF = 0.8, 3.5
 STEPS_DOF = (0.0, 0.7, 1.5, 2.5, 4.0, 6.0, 9.0, 13.0)
 MORE_DOF = (0.75, 1.5, 2.5, 4.0)
 EVEN_CANDIDATES = 17
+# What glows is bright on dark: its mean is this far (in standard deviations) above its median, and
+# its standard deviation is this share of the mean.
+BRIGHT, PALE = 0.05, 0.1
 # Belief outside the range that ends the search, once its end has been looked at.
 MOSTLY = 0.9
 # The interval is this much wider than believed, and no narrower than this, in depths of field.
@@ -55,8 +58,8 @@ class BayesianSearch(BaseModel):
     side, and four to six where. What is believed is a posterior over the place of focus, the scale
     of the blur and the thickness of the specimen, with the specimen's spectrum integrated out
     (``focus_belief``). Without optics the scale is learnt too, which costs a few images more. Where
-    the images may be of a phase object (dark on bright, far from the model, or of unknown optics),
-    it looks for a second lobe on both sides.
+    the structure is not clearly bright on dark, and so may only shift the phase, it looks for a
+    second lobe on both sides.
 
     Parameters
     ----------
@@ -112,7 +115,8 @@ class _Inquiry:
     z_um: list[float] = field(default_factory=list)
     spectra: list[Spectrum] = field(default_factory=list)
     belief: Belief | None = None
-    is_dark: bool = False
+    contrast: float = 0.0
+    rise: float = 0.0
     generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     def look(self, z_um: float, why: str) -> None:
@@ -124,7 +128,9 @@ class _Inquiry:
             return
         self.z_um.append(shot.z_reached_um)
         self.spectra.append(spectrum(area))
-        self.is_dark = bool(area.mean(dtype=np.float64) < np.median(area))
+        mean, spread = float(area.mean(dtype=np.float64)), float(area.std(dtype=np.float64))
+        self.contrast = spread / max(abs(mean), 1e-300)
+        self.rise = (mean - float(np.median(area))) / max(spread, 1e-300)
         if any(each.seen.any() for each in self.spectra):
             model = BlurModel.of(self.eye.setup, self.spectra[0].per_px, self._span_um)
             self.belief = believe(
@@ -228,9 +234,10 @@ class _Inquiry:
         return self.eye.depth_of_field_um or belief.depth_um
 
     def _may_be_phase(self) -> bool:
-        """Whether another lobe must be looked for: fluorescence of known optics has none."""
-        far = self.belief is not None and self.belief.misfit >= MISFITS[-1]
-        return self.eye.setup is None or far or self.is_dark
+        """Whether another lobe must be looked for: what glows has none."""
+        unlike = self.belief is not None and self.belief.misfit >= MISFITS[-1]
+        is_pale = self.contrast < PALE and (unlike or self.eye.setup is None)
+        return is_pale or self.rise < BRIGHT
 
     def _sure(self, belief: Belief) -> bool:
         low, high = belief.quantiles(0.05, 0.95)
