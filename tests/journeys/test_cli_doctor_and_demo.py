@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import islice
 
 import pytest
@@ -43,12 +44,16 @@ def test_extras_of_the_doctor_are_those_declared():
 def test_demo_finds_what_is_known_and_writes_its_page(tmp_path, parfocal, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demonstration, "shipped_trials", lambda: islice(shipped_trials(), 1))
+    monkeypatch.setattr(demonstration, "strategies", lambda: ["coarse-fine"])
     (tmp_path / "demo-report.html").write_text("an older page")
     status, out, _ = parfocal("demo")
     assert status == 0
     assert "as known" in out
     assert str(tmp_path / "demo-report.html") in out
-    assert "Known focus: 2.15" in (tmp_path / "demo-report.html").read_text()
+    assert re.search(r"^coarse-fine .* found +as known$", out, re.MULTILINE)
+    page = (tmp_path / "demo-report.html").read_text()
+    assert "Known focus: 2.15" in page
+    assert "A simulated microscope, brought to focus" in page
 
 
 @pytest.mark.parametrize("depth", [0, 1])

@@ -18,6 +18,7 @@ LIBRARIES = (
 )  # fmt: skip
 EXTRAS = {
     "ndtiff": (("ndstorage",), "reads Micro-Manager NDTiff data sets"),
+    "mm": (("pymmcore-plus", "useq-schema"), "drives Micro-Manager cores and useq sequences"),
     "dev": (("pytest", "hypothesis", "mypy", "ruff"), "runs the tests and checks of a clone"),
 }
 
