@@ -35,7 +35,7 @@ BLIND_IMAGES = 12
 # this far away, places count as looked at this near, and candidates lie so far from what is
 # believed.
 STAY_DOF, BESIDE_DOF, SEEN_DOF = 0.15, 1.5, 0.35
-BESIDE_FROM_DOF, BESIDE_TO_DOF = 0.8, 3.5
+BESIDE_FROM_DOF, BESIDE_TO_DOF = 0.7, 6.0
 STEPS_DOF = (0.0, 0.7, 1.5, 2.5, 4.0, 6.0, 9.0, 13.0)
 MORE_DOF = (0.75, 1.5, 2.5, 4.0)
 EVEN_CANDIDATES = 17
