@@ -34,6 +34,7 @@ SIDE_PX, LEAST_SIDE_PX, SIDE_STEP_PX = 512, 128, 32
 MOST_GLOWING = 2.5e7  # samples of a specimen's layers
 MOST_LOPSIDED = 640**2  # samples of a layer
 MOST_CROSSED = 2.5e8  # samples of all waves, in every layer that they cross and every plane
+STEEPEST = 0.95  # NA over a mismatched sample's index: steeper rays take the largest grids
 WAVES = {"brightfield": 24, "phase-contrast": 24, "led": 1}
 
 
@@ -167,6 +168,7 @@ def _imaging(dice: np.random.Generator, modality: str, setup: dict[str, Any]) ->
         tree["waist_um"] = round(float(dice.uniform(2, 15)), 2)
         tree["sheet_offset_um"] = round(float(dice.normal(0, 0.2)) * tree["waist_um"], 2)
     mismatched = setup["sample_index"] != setup["immersion_index"] and na > 0.7
+    mismatched &= na < STEEPEST * setup["sample_index"]
     if modality == "widefield" and mismatched and dice.random() < 1 / 3:
         tree["layers"] = {"depth_um": round(float(dice.uniform(0, 10)), 1)}
     if modality in WAVES and modality != "led":

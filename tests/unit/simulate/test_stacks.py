@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from parfocal.core.errors import InputError, UnknownNameError
+from parfocal.simulate.modalities import object_pixel_um
 from parfocal.simulate.presets import PRESETS, load_recipe
 from parfocal.simulate.recipes import StackRecipe, merged
 from parfocal.simulate.stacks import simulate_stack
@@ -21,6 +22,13 @@ def test_every_preset_is_a_recipe_and_the_papers_optics_are_kept():
     assert load_recipe("li2023").setup.pixel_um == 0.79
 
 
+def planes_of_waves(recipe: StackRecipe) -> int:
+    """Samples of all waves in all planes; 1 where a thin specimen glows."""
+    halves = 2 if recipe.imaging.modality == "phase-contrast" else 1
+    waves = getattr(recipe.imaging, "waves", 0) * halves
+    return max(1, waves * recipe.planes)
+
+
 def test_the_wide_range_is_wide_and_its_draws_are_possible():
     drawn = [load_recipe("wide", seed=seed) for seed in range(200)]
     na = [recipe.setup.na for recipe in drawn]
@@ -29,6 +37,13 @@ def test_the_wide_range_is_wide_and_its_draws_are_possible():
     pixels = [recipe.setup.pixel_um for recipe in drawn]
     assert min(pixels) >= 0.05
     assert max(pixels) <= 3.0
+    for recipe in drawn:
+        side, factor = recipe.shape_px[0], recipe.setup.pixel_um
+        factor = round(factor / object_pixel_um(recipe.setup, recipe.imaging))
+        assert 128 <= side <= 512
+        if side > 128:
+            assert (side * factor) ** 2 * planes_of_waves(recipe) <= 2.5e8
+    assert len({recipe.shape_px for recipe in drawn}) > 4
 
 
 def test_a_tilted_specimen_has_its_focus_where_the_truth_says():
