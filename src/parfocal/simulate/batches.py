@@ -23,6 +23,8 @@ RENEWED_TOGETHER = 8  # sets of optics: many small transforms share their prepar
 FIELDS_AT_ONCE = 4  # on a CPU: their images and noise stay in its cache
 ZERNIKES = 15  # OSA indices 0 to 14
 WIDEST_RATIO = 0.95  # of NA to index
+SECTIONED, THICK = 0.25, 0.15  # shares of the optics, and of the objects
+SLICES = 5  # of a thick object
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -71,8 +73,10 @@ class FieldBatches:
 
     Each field has optics of its own: NA / n from 0.1 to 0.95, small aberrations, pixels from
     0.42 to 2.2 wavelength / NA; defocus to +-``reach_depths``, spacings of 0.4 to 2.5 effective
-    depths of field; a second layer near or far in half of them; 3 to 1000 photons, background,
-    read noise, 10 % drift between images; 15 % saturated, 15 % with correlated noise.
+    depths of field; a second, dimmer layer near or far in half of them; objects up to six depths
+    thick in one of seven; a pinhole or sheet that dims what is out of focus in a quarter; 3 to
+    1000 photons, background, read noise, 10 % drift between images; 15 % saturated, 15 % with
+    correlated noise.
 
     Parameters
     ----------
@@ -192,26 +196,60 @@ class FieldBatches:
         near = self._signed(0.5, 2.0, count) * depth
         far = self._signed(3.0, 8.0, count) * depth
         height = torch.where(kind < 0.25, near, far) * (kind < 0.5)
-        share = self._uniform(0.2, 0.6, count) * (kind < 0.5)
+        share = self._uniform(0.1, 0.45, count) * (kind < 0.5)
         optics: dict[str, Any] = {
             "na": na,
             "index": index,
             "wavelength_um": wavelength,
             "pixel_um": pixel,
         }
-        waves = self._aberrations(count)
-        common: dict[str, Any] = {"size_px": self.size_px, "beyond": "fold"}
-        psfs = pupil_psfs(z_um=z_um, zernike_waves=waves, **optics, **common)
-        first = torch.fft.rfft2(psfs)
+        optics["zernike_waves"] = self._aberrations(count)
+        optics["half_width_um"] = self._section_half_width(depth)
+        first = torch.fft.rfft2(self._through(z_um, self._thickness(depth), optics))
         second = torch.zeros_like(first)
         two = share.nonzero()[:, 0]
         if len(two):
-            part: dict[str, Any] = {name: value[two] for name, value in optics.items()}
+            part = {name: value[two] for name, value in optics.items()}
             away = (z_um - height[:, None])[two]
-            psfs = pupil_psfs(z_um=away, zernike_waves=waves[two], **part, **common)
-            second[two] = torch.fft.rfft2(psfs)
+            second[two] = torch.fft.rfft2(self._through(away, torch.zeros(len(two)), part))
+        optics = {name: optics[name] for name in ("na", "index", "wavelength_um", "pixel_um")}
         places = {"z_um": z_um, "second_height_um": height, "second_share": share}
         return optics | places | {"first": first, "second": second}
+
+    def _through(
+        self, z_um: Float[Tensor, "b n"], thickness_um: Tensor, optics: dict[str, Tensor]
+    ) -> Float[Tensor, "b n y x"]:
+        """Point-spread functions, the mean over the thickness of thick objects, sectioned."""
+        own = dict(optics)
+        half_width_um = own.pop("half_width_um")
+
+        def lit(away_um: Tensor, chosen: Tensor) -> Tensor:
+            some: dict[str, Any] = {name: value[chosen] for name, value in own.items()}
+            psfs = pupil_psfs(z_um=away_um, size_px=self.size_px, beyond="fold", **some)
+            passed = 1 / (1 + (away_um / half_width_um[chosen, None]).square())
+            return psfs * passed[:, :, None, None]
+
+        every = torch.arange(len(z_um), device=self.device)
+        psfs = lit(z_um, every)
+        thick = thickness_um.nonzero()[:, 0].to(self.device)
+        if len(thick):
+            span = torch.linspace(-0.5, 0.5, SLICES, device=self.device)
+            for part in span[span != 0].tolist():
+                away_um = z_um[thick] - part * thickness_um.to(self.device)[thick, None]
+                psfs[thick] += lit(away_um, thick)
+            psfs[thick] /= SLICES
+        return psfs
+
+    def _section_half_width(self, depth: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """Defocus at which half the light is lost to a pinhole or a thin sheet; mostly none is."""
+        width = depth * torch.exp(self._uniform(-0.4, 1.8, len(depth)))
+        is_sectioned = self._uniform(0.0, 1.0, len(depth)) < SECTIONED
+        return torch.where(is_sectioned, width, 1e6 * depth)
+
+    def _thickness(self, depth: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """Thickness of objects that reach through several depths of field; mostly 0."""
+        is_thick = self._uniform(0.0, 1.0, len(depth)) < THICK
+        return self._uniform(1.0, 6.0, len(depth)) * depth * is_thick
 
     def _uniform(self, low: float, high: float, *shape: int) -> Tensor:
         drawn = torch.rand(shape, generator=self.generator, device=self.device)
