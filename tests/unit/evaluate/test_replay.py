@@ -138,6 +138,19 @@ def test_the_images_of_a_record_are_a_stack_in_order_of_z(tmp_path):
     assert set(stack.z_um) == {shot.z_reached_um for shot in report.shots}
 
 
+def test_the_first_look_at_a_place_counts_and_lies_where_the_stage_was(tmp_path):
+    report = recorded(tmp_path)
+    first, *others = report.shots
+    away = replace(first, z_reached_um=first.z_commanded_um + 0.3)
+    again = replace(first, number=99, image=np.zeros_like(first.image))
+    report = replace(report, shots=(away, *others, again))
+    scope = ReplayMicroscope.of_record(report)
+    scope.move_to_um(first.z_commanded_um)
+    assert (scope.snap() == first.image).all()
+    assert scope.position_um() == pytest.approx(first.z_commanded_um + 0.3)
+    assert first.z_commanded_um + 0.3 in stack_of_record(report).z_um
+
+
 def test_a_record_without_images_says_how_to_keep_them():
     report = autofocus(FakeScope(), limits=Limits(z_min_um=0, z_max_um=25))
     with pytest.raises(InputError, match="--record"):
@@ -203,12 +216,12 @@ def test_the_wrong_come_last_however_cheap():
     bad = replace(good, search="bad", right=False, images=4)
     lazy = replace(good, search="lazy", right=None, status="uncertain", z=None, error_planes=None)
     broken = replace(lazy, search="broken", status="failed")
-    league = League(trials=(bad, lazy, good, broken))
+    league = League(trials=(bad, replace(good, search="bad"), bad, lazy, good, broken))
     assert [row.search for row in league.standings] == ["good", "lazy", "broken", "bad"]
     counts = {row.search: (row.right, row.wrong, row.declined, row.failed)
               for row in league.standings}  # fmt: skip
     assert counts == {
-        "good": (1, 0, 0, 0), "bad": (0, 1, 0, 0), "lazy": (0, 0, 1, 0), "broken": (0, 0, 0, 1),
+        "good": (1, 0, 0, 0), "bad": (1, 2, 0, 0), "lazy": (0, 0, 1, 0), "broken": (0, 0, 0, 1),
     }  # fmt: skip
     assert league.standings[1].median_error_planes is None
 
