@@ -70,7 +70,7 @@ class ReplayMicroscope:
     >>> stack = FocalStack.of(np.arange(12.0).reshape(3, 2, 2), z_step_um=2.0)
     >>> scope = ReplayMicroscope(stack)
     >>> scope.move_to_um(3.4)
-    >>> scope.position_um(), scope.snap().mean()
+    >>> scope.position_um(), float(scope.snap().mean())
     (4.0, 9.5)
     """
 
