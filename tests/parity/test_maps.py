@@ -95,6 +95,13 @@ def test_compiled_and_torch_maps_agree_on_full_range_noise(name):
     np.testing.assert_allclose(focus_map(image, name, 24, 8), by_torch.detach(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", sorted(fast.MEASURES))
+def test_compiled_and_torch_maps_agree_on_small_pixels_of_wide_images(name):
+    image = np.random.default_rng(4).integers(0, 2**14, (45, 101), dtype=np.uint16)
+    by_torch = focus_map(torch.from_numpy(image.astype(np.float64)).requires_grad_(), name, 21, 8)
+    np.testing.assert_allclose(focus_map(image, name, 21, 8), by_torch.detach(), rtol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [np.uint16, np.float64])
 def test_small_contrast_on_a_large_offset_keeps_its_digits(dtype):
     # Beside a bright field: a running sum of squares reaches 1e14 before it meets the faint part.

@@ -6,10 +6,10 @@ about a second to import.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,15 @@ from numpy.typing import NDArray
 
 from parfocal.measures import fast_passes
 from parfocal.measures.fast_entropy import window_entropy
-from parfocal.measures.fast_threads import bands_of, chunks_of, run_shared
+from parfocal.measures.fast_lanes import LANES
+from parfocal.measures.fast_threads import bands_of, run_shared, thread_count
 from parfocal.measures.windows import Spans
+
+PLANS = 16
+"""Plans that are kept, for maps that follow one another."""
+
+SPARE = 2 * LANES
+"""Columns beyond the image that vectors may fill."""
 
 DTYPES = ("uint8", "uint16", "float32", "float64")
 """Images that the kernels take as they are; one is compiled for each dtype when first used."""
@@ -76,30 +83,50 @@ MEASURES = frozenset({*PASSES, "entropy"})
 
 
 @dataclass(frozen=True)
-class Borders:
-    """Where each feature's windows start and stop along one axis, in features: (k, n)."""
+class Plan:
+    """Where the features of every window lie, which does not depend on the pixels."""
 
-    starts: NDArray[np.int64]
-    stops: NDArray[np.int64]
+    lattice: tuple[NDArray[Any], ...]
+    most_open: int
+    """Most windows of one feature that are under way at once."""
+    is_empty: NDArray[np.bool_]
+    """Whether a window is too small for a feature: (k, 1, j, i)."""
 
-    @classmethod
-    def of(cls, spans: Spans, size_px: int, reach_px: list[int], pitch_px: int) -> Borders:
-        """Give each window the features that are made from its own pixels alone."""
-        size = size_px // pitch_px
-        own = [spans.in_features(size_px, size - reach, pitch_px) for reach in reach_px]
-        return cls(np.stack([span.starts for span in own]), np.stack([span.stops for span in own]))
 
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """Features in each window."""
-        return self.stops - self.starts
+@lru_cache(maxsize=PLANS)
+def _planned(name: str, shape: tuple[int, int], *edges: bytes) -> Plan:
+    one = PASSES[name]
+    starts_y, stops_y, starts_x, stops_x = (np.frombuffer(edge, np.int64) for edge in edges)
+    reach_y, reach_x = zip(*one.reach_px, strict=True)
+    down = _own_features(Spans(starts_y, stops_y), shape[0], reach_y, one.pitch_px)
+    across = _own_features(Spans(starts_x, stops_x), shape[1], reach_x, one.pitch_px)
+    borders = [np.unique(edges) for edges in across.transpose(1, 0, 2)]
+    cuts = np.zeros((len(borders), max(map(len, borders))), np.int64)
+    for own, border in zip(cuts, borders, strict=True):
+        own[: len(border)] = border
+    left, right = (
+        np.stack([np.searchsorted(*pair) for pair in zip(borders, side, strict=True)])
+        for side in across
+    )
+    order = np.arange(down.shape[-1])
+    pairs = zip(*down, strict=True)
+    most_open = max(int((order - np.searchsorted(b, a)).max()) for a, b in pairs) + 1
+    with np.errstate(divide="ignore"):
+        per_row = one.scale / (down[1] - down[0])
+        per_column = 1.0 / (across[1] - across[0])
+    widths = np.array([len(border) - 1 for border in borders])
+    lattice = (*down, cuts, widths, left, right, per_row, per_column)
+    is_empty = np.isinf(per_row)[:, None, :, None] | np.isinf(per_column)[:, None, None, :]
+    return Plan(tuple(np.ascontiguousarray(part) for part in lattice), most_open, is_empty)
 
-    @property
-    def most_open(self) -> int:
-        """Most windows of one feature that are under way at once."""
-        order = np.arange(self.starts.shape[1])
-        pairs = zip(self.starts, self.stops, strict=True)
-        return max(int((order - np.searchsorted(b, a)).max()) for a, b in pairs) + 1
+
+def _own_features(
+    spans: Spans, size_px: int, reach_px: tuple[int, ...], pitch_px: int
+) -> NDArray[np.int64]:
+    """Starts and stops of the features that are made from each window's own pixels: (2, k, n)."""
+    size = size_px // pitch_px
+    own = [spans.in_features(size_px, size - reach, pitch_px) for reach in reach_px]
+    return np.array([[span.starts for span in own], [span.stops for span in own]])
 
 
 def window_means(
@@ -125,55 +152,51 @@ def window_means(
         bits = window_entropy(planes, rows, columns)
         return None if bits is None else bits[None]
     one = PASSES[name]
-    count, size_y, size_x = planes.shape
-    down = Borders.of(rows, size_y, [dy for dy, _ in one.reach_px], one.pitch_px)
-    across = Borders.of(columns, size_x, [dx for _, dx in one.reach_px], one.pitch_px)
-    cuts = np.unique(np.concatenate([across.starts, across.stops], axis=None))
-    place = cuts, np.searchsorted(cuts, across.starts), np.searchsorted(cuts, across.stops)
-    sums = np.empty((count, len(one.reach_px), len(rows), len(columns)))
-    states: list[tuple[NDArray[Any], ...]] = []
-
-    def add(job: tuple[slice, slice]) -> None:
-        some, band = job
-        chunk = np.ascontiguousarray(planes[some])
-        try:
-            state = states.pop()
-        except IndexError:
-            state = _new_state(one, chunk, down.most_open, len(cuts))
-        own = down.starts[:, band].copy(), down.stops[:, band].copy()
-        windows = np.empty((len(chunk), *sums.shape[1:2], len(own[0][0]), len(columns)))
-        one.function(chunk, own, place, state, windows)
-        sums[some, :, band] = windows
-        states.append(state)
-
-    run_shared(add, list(itertools.product(chunks_of(count), bands_of(rows, count))))
-    if planes.dtype.kind == "f" and not np.isfinite(sums).all():
+    edges = (edge.tobytes() for edge in (rows.starts, rows.stops, columns.starts, columns.stops))
+    plan = _planned(name, planes.shape[1:], *edges)
+    # A stack that is not contiguous is copied in parts.
+    step = len(planes) if planes.flags.c_contiguous else 4 * thread_count()
+    parts = (planes[first : first + step] for first in range(0, len(planes), step))
+    found = [_means(np.ascontiguousarray(part), one, plan, rows) for part in parts]
+    means = found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+    if planes.dtype.kind == "f" and not (np.isfinite(means) | plan.is_empty).all():
         return None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sums *= one.scale / (down.counts[:, :, None] * across.counts[:, None, :])
     if one.weights:
-        sums = np.einsum("k,nkji->nji", one.weights, sums)[:, None]
-    return sums.swapaxes(0, 1)
+        means = np.einsum("k,nkji->nji", one.weights, means.swapaxes(0, 1))[None]
+    return means
 
 
-def _new_state(
-    one: Pass, planes: NDArray[Any], most_open: int, cuts: int
-) -> tuple[NDArray[Any], ...]:
-    """Accumulators and scratch of one thread; ``fast_cells.advance`` says what is what."""
+def _means(planes: NDArray[Any], one: Pass, plan: Plan, rows: Spans) -> NDArray[np.float64]:
+    starts, right = plan.lattice[0], plan.lattice[5]
+    means = np.empty((len(starts), len(planes), starts.shape[1], right.shape[1]))
+    bands = bands_of(rows, len(planes))
+    jobs = [(n, band.start, band.stop) for n in range(len(planes)) for band in bands]
+    shared = np.zeros(1, np.int64), np.array(jobs, np.int64)
+
+    def work(_: int) -> None:
+        one.function(planes, shared, plan.lattice, _new_state(one, planes, plan), means)
+
+    run_shared(work, list(range(min(len(jobs), thread_count()))))
+    return means
+
+
+def _new_state(one: Pass, planes: NDArray[Any], plan: Plan) -> tuple[NDArray[Any], ...]:
+    """Accumulators and scratch of one thread; ``fast_cells`` says what is what."""
     whole = planes.dtype.kind == "u"
     exact = whole and bool(one.split)
     dtype = np.dtype(np.uint32 if exact else np.float32 if whole else np.float64)
     wide = np.uint64 if exact else np.float64
-    features, width = len(one.reach_px), planes.shape[-1] // one.pitch_px
+    (features, cuts), width = plan.lattice[2].shape, planes.shape[-1] // one.pitch_px + SPARE
     # Rows of accumulators that lay 4096 bytes apart would get into each other's way.
     padded = width + (640 - width * dtype.itemsize) % 4096 // dtype.itemsize
     part = np.empty((2 * features, padded), dtype)
     return (
         part,
         part.view(np.int32) if exact else part,
-        np.empty((features, cuts - 1), wide),
-        np.empty((features, most_open, cuts - 1), wide),
+        np.empty((features, cuts), wide),
+        np.empty((features, plan.most_open, cuts), wide),
         np.array(one.split if exact else [False] * features),
         np.empty((2, features), np.int64),
+        np.empty(features, np.int64),
         np.empty(cuts, wide),
     )

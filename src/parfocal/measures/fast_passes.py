@@ -1,15 +1,16 @@
 """One pass over images for each measure: row loops between the borders of windows.
 
-Each function takes images (n, y, x); starts and stops of windows along y (``down``) and along x
-(``across``); accumulators and scratch (``state``); and ``windows`` (n, k, j, i), which it fills
-with the sums of feature k. All but the images are as ``fast_cells.advance`` describes them.
+Each function takes images (n, y, x); ``jobs``, of which it does those that no other thread has
+begun; the windows (``lattice``); accumulators and scratch of its thread (``state``); and
+``means`` (k, n, j, i), which it fills with the means of feature k. All but the images are as
+``fast_cells`` describes them.
 """
 
 from __future__ import annotations
 
 from typing import no_type_check
 
-from parfocal.measures.fast_cells import FEW_ROWS, advance, gather, is_small, restart
+from parfocal.measures.fast_cells import FEW_ROWS, advance, begin, gather, is_small, take
 from parfocal.measures.fast_compile import compiled
 from parfocal.measures.fast_rows import (
     add_absolute_steps,
@@ -27,253 +28,311 @@ from parfocal.measures.fast_rows import (
     add_value_and_square,
     add_values_and_step,
 )
+from parfocal.measures.fast_strips import (
+    strip_absolute_steps,
+    strip_axes_moduli,
+    strip_bend_energy,
+    strip_bend_modulus,
+    strip_brenner,
+    strip_haar_energies,
+    strip_product_of_steps,
+    strip_small_squared_steps,
+    strip_small_value_and_square,
+    strip_small_values_and_step,
+    strip_sobel_energy,
+    strip_squared_steps,
+    strip_value_and_square,
+    strip_values_and_step,
+)
 
 
 @compiled
 @no_type_check
-def brenner(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
+def brenner(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_brenner(image, y, stop, state[0])
-                gather(state, across[0], False)
+                left = strip_brenner(image, y, stop, state[0])
+                if left < image.shape[1]:
+                    add_brenner(image, y, stop, state[0], left)
+                gather(stop, job, lattice, state, False)
                 y = stop
-            due = advance(y, state, down, across, own)
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
 
 
 @compiled
 @no_type_check
-def squared_steps(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
-        while due >= 0:
-            while y < due:
-                stop = min(y + FEW_ROWS, due)
-                if is_small(image, y, stop):
-                    add_squared_steps(image, y, stop, state[1])
-                    gather(state, across[0], False)
-                else:
-                    add_squared_steps(image, y, stop, state[0])
-                    gather(state, across[0], True)
-                y = stop
-            due = advance(y, state, down, across, own)
-
-
-@compiled
-@no_type_check
-def value_and_square(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
-        while due >= 0:
-            while y < due:
-                stop = min(y + FEW_ROWS, due)
-                if is_small(image, y, stop):
-                    add_value_and_square(image, y, stop, state[1])
-                    gather(state, across[0], False)
-                else:
-                    add_value_and_square(image, y, stop, state[0])
-                    gather(state, across[0], True)
-                y = stop
-            due = advance(y, state, down, across, own)
-
-
-@compiled
-@no_type_check
-def values_and_step(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
+def squared_steps(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
                 if is_small(image, y, stop):
-                    add_values_and_step(image, y, stop, state[1])
-                    gather(state, across[0], False)
+                    left = strip_small_squared_steps(image, y, stop, state[1])
+                    if left < image.shape[1]:
+                        add_squared_steps(image, y, stop, state[1], left)
+                    gather(stop, job, lattice, state, False)
                 else:
-                    add_values_and_step(image, y, stop, state[0])
-                    gather(state, across[0], True)
+                    left = strip_squared_steps(image, y, stop, state[0])
+                    if left < image.shape[1]:
+                        add_squared_steps(image, y, stop, state[0], left)
+                    gather(stop, job, lattice, state, True)
                 y = stop
-            due = advance(y, state, down, across, own)
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
 
 
 @compiled
 @no_type_check
-def absolute_steps(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
+def value_and_square(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_absolute_steps(image, y, stop, state[0])
-                gather(state, across[0], False)
+                if is_small(image, y, stop):
+                    left = strip_small_value_and_square(image, y, stop, state[1])
+                    if left < image.shape[1]:
+                        add_value_and_square(image, y, stop, state[1], left)
+                    gather(stop, job, lattice, state, False)
+                else:
+                    left = strip_value_and_square(image, y, stop, state[0])
+                    if left < image.shape[1]:
+                        add_value_and_square(image, y, stop, state[0], left)
+                    gather(stop, job, lattice, state, True)
                 y = stop
-            due = advance(y, state, down, across, own)
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
 
 
 @compiled
 @no_type_check
-def product_of_steps(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
+def values_and_step(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_product_of_steps(image, y, stop, state[0])
-                gather(state, across[0], False)
+                if is_small(image, y, stop):
+                    left = strip_small_values_and_step(image, y, stop, state[1])
+                    if left < image.shape[1]:
+                        add_values_and_step(image, y, stop, state[1], left)
+                    gather(stop, job, lattice, state, False)
+                else:
+                    left = strip_values_and_step(image, y, stop, state[0])
+                    if left < image.shape[1]:
+                        add_values_and_step(image, y, stop, state[0], left)
+                    gather(stop, job, lattice, state, True)
                 y = stop
-            due = advance(y, state, down, across, own)
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
 
 
 @compiled
 @no_type_check
-def sobel_energy(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
+def absolute_steps(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_sobel_energy(image, y, stop, state[0])
-                gather(state, across[0], False)
+                left = strip_absolute_steps(image, y, stop, state[0])
+                if left < image.shape[1]:
+                    add_absolute_steps(image, y, stop, state[0], left)
+                gather(stop, job, lattice, state, False)
                 y = stop
-            due = advance(y, state, down, across, own)
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
 
 
 @compiled
 @no_type_check
-def sobel_magnitude(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
+def product_of_steps(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_sobel_magnitude(image, y, stop, state[0])
-                gather(state, across[0], False)
+                left = strip_product_of_steps(image, y, stop, state[0])
+                if left < image.shape[1]:
+                    add_product_of_steps(image, y, stop, state[0], left)
+                gather(stop, job, lattice, state, False)
                 y = stop
-            due = advance(y, state, down, across, own)
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
 
 
 @compiled
 @no_type_check
-def bend_modulus(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
+def sobel_energy(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_bend_modulus(image, y, stop, state[0])
-                gather(state, across[0], False)
+                left = strip_sobel_energy(image, y, stop, state[0])
+                if left < image.shape[1]:
+                    add_sobel_energy(image, y, stop, state[0], left)
+                gather(stop, job, lattice, state, False)
                 y = stop
-            due = advance(y, state, down, across, own)
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
 
 
 @compiled
 @no_type_check
-def bend_energy(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
+def sobel_magnitude(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_bend_energy(image, y, stop, state[0])
-                gather(state, across[0], False)
+                add_sobel_magnitude(image, y, stop, state[0], 0)
+                gather(stop, job, lattice, state, False)
                 y = stop
-            due = advance(y, state, down, across, own)
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
 
 
 @compiled
 @no_type_check
-def bend_and_square(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
+def bend_modulus(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_bend_and_square(image, y, stop, state[0])
-                gather(state, across[0], False)
+                left = strip_bend_modulus(image, y, stop, state[0])
+                if left < image.shape[1]:
+                    add_bend_modulus(image, y, stop, state[0], left)
+                gather(stop, job, lattice, state, False)
                 y = stop
-            due = advance(y, state, down, across, own)
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
 
 
 @compiled
 @no_type_check
-def axes_moduli(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
+def bend_energy(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_axes_moduli(image, y, stop, state[0])
-                gather(state, across[0], False)
+                left = strip_bend_energy(image, y, stop, state[0])
+                if left < image.shape[1]:
+                    add_bend_energy(image, y, stop, state[0], left)
+                gather(stop, job, lattice, state, False)
                 y = stop
-            due = advance(y, state, down, across, own)
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
 
 
 @compiled
 @no_type_check
-def axes_and_diagonals(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
+def bend_and_square(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_axes_and_diagonals(image, y, stop, state[0])
-                gather(state, across[0], False)
+                add_bend_and_square(image, y, stop, state[0], 0)
+                gather(stop, job, lattice, state, False)
                 y = stop
-            due = advance(y, state, down, across, own)
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
 
 
 @compiled
 @no_type_check
-def haar_energies(images, down, across, state, windows):
-    for number in range(images.shape[0]):
-        image, own = images[number], windows[number]
-        restart(state)
-        y = advance(-1, state, down, across, own)
-        due = advance(y, state, down, across, own)
+def axes_moduli(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
         while due >= 0:
             while y < due:
                 stop = min(y + FEW_ROWS, due)
-                add_haar_energies(image, y, stop, state[0])
-                gather(state, across[0], False)
+                left = strip_axes_moduli(image, y, stop, state[0])
+                if left < image.shape[1]:
+                    add_axes_moduli(image, y, stop, state[0], left)
+                gather(stop, job, lattice, state, False)
                 y = stop
-            due = advance(y, state, down, across, own)
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
+
+
+@compiled
+@no_type_check
+def axes_and_diagonals(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                add_axes_and_diagonals(image, y, stop, state[0], 0)
+                gather(stop, job, lattice, state, False)
+                y = stop
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)
+
+
+@compiled
+@no_type_check
+def haar_energies(images, jobs, lattice, state, means):
+    job = take(jobs)
+    while job[0] >= 0:
+        image = images[job[0]]
+        y = begin(job, lattice, state)
+        due = advance(y, job, lattice, state, means)
+        while due >= 0:
+            while y < due:
+                stop = min(y + FEW_ROWS, due)
+                left = strip_haar_energies(image, y, stop, state[0])
+                if left < image.shape[1] // 2:
+                    add_haar_energies(image, y, stop, state[0], left)
+                gather(stop, job, lattice, state, False)
+                y = stop
+            due = advance(y, job, lattice, state, means)
+        job = take(jobs)

@@ -1,7 +1,7 @@
 """Features of pixels, added row by row: the inner loops of the fast focus maps.
 
-Each function adds image rows ``y0`` up to ``y1`` into accumulators ``acc`` (2 k, x), two rows for
-each feature k. Differences of integers are exact in 32 bits.
+Each function adds image rows ``y0`` up to ``y1``, from feature column ``x0`` on, into accumulators
+``acc`` (2 k, x), two rows for each feature k. Differences of integers are exact in 32 bits.
 """
 
 from __future__ import annotations
@@ -141,44 +141,45 @@ def _add_product(low, high, x, one, other):
 
 @inlined
 @no_type_check
-def add_brenner(image, y0, y1, acc):
+def add_brenner(image, y0, y1, acc, x0):
     """(I(x+2) - I(x))^2."""
     low, high = acc[0], acc[1]
     for y in range(y0, y1):
         row = image[y]
         fetch(image, y + AHEAD)
-        for x in range(row.size - 2):
+        for x in range(x0, row.size - 2):
             step = minus(widen(row[x + 2]), widen(row[x]))
             add_product(low, high, x, step, step)
 
 
 @inlined
 @no_type_check
-def add_squared_steps(image, y0, y1, acc):
+def add_squared_steps(image, y0, y1, acc, x0):
     """(I(x+1) - I(x))^2 and (I(x+2) - I(x))^2."""
     low, high, low_2, high_2 = acc[0], acc[1], acc[2], acc[3]
     for y in range(y0, y1):
         row = image[y]
         fetch(image, y + AHEAD)
-        for x in range(row.size - 2):
+        for x in range(x0, row.size - 2):
             step = minus(widen(row[x + 1]), widen(row[x]))
             add_product(low, high, x, step, step)
             leap = minus(widen(row[x + 2]), widen(row[x]))
             add_product(low_2, high_2, x, leap, leap)
         x = row.size - 2
-        step = minus(widen(row[x + 1]), widen(row[x]))
-        add_product(low, high, x, step, step)
+        if x >= x0:
+            step = minus(widen(row[x + 1]), widen(row[x]))
+            add_product(low, high, x, step, step)
 
 
 @inlined
 @no_type_check
-def add_value_and_square(image, y0, y1, acc):
+def add_value_and_square(image, y0, y1, acc, x0):
     """I and I^2."""
     low, high, low_2, high_2 = acc[0], acc[1], acc[2], acc[3]
     for y in range(y0, y1):
         row = image[y]
         fetch(image, y + AHEAD)
-        for x in range(row.size):
+        for x in range(x0, row.size):
             value = widen(row[x])
             add_value(low, high, x, value)
             add_product(low_2, high_2, x, value, value)
@@ -186,13 +187,13 @@ def add_value_and_square(image, y0, y1, acc):
 
 @inlined
 @no_type_check
-def add_values_and_step(image, y0, y1, acc):
+def add_values_and_step(image, y0, y1, acc, x0):
     """I, I^2 and (I(x+1) - I(x))^2."""
     low, high, low_2, high_2, low_3, high_3 = acc[0], acc[1], acc[2], acc[3], acc[4], acc[5]
     for y in range(y0, y1):
         row = image[y]
         fetch(image, y + AHEAD)
-        for x in range(row.size - 1):
+        for x in range(x0, row.size - 1):
             value = widen(row[x])
             add_value(low, high, x, value)
             add_product(low_2, high_2, x, value, value)
@@ -206,14 +207,14 @@ def add_values_and_step(image, y0, y1, acc):
 
 @inlined
 @no_type_check
-def add_absolute_steps(image, y0, y1, acc):
+def add_absolute_steps(image, y0, y1, acc, x0):
     """|I(x+1) - I(x)| and |I(y+1) - I(y)|."""
     low, high, low_2, high_2 = acc[0], acc[1], acc[2], acc[3]
     for y in range(y0, y1):
         row = image[y]
         fetch(image, y + AHEAD)
         below = image[min(y + 1, image.shape[0] - 1)]
-        for x in range(row.size - 1):
+        for x in range(x0, row.size - 1):
             here = widen(row[x])
             add_value(low, high, x, abs(minus(widen(row[x + 1]), here)))
             add_value(low_2, high_2, x, abs(minus(widen(below[x]), here)))
@@ -223,13 +224,13 @@ def add_absolute_steps(image, y0, y1, acc):
 
 @inlined
 @no_type_check
-def add_product_of_steps(image, y0, y1, acc):
+def add_product_of_steps(image, y0, y1, acc, x0):
     """|I(x+1) - I(x)| * |I(y+1) - I(y)|."""
     low, high = acc[0], acc[1]
     for y in range(y0, y1):
         row, below = image[y], image[y + 1]
         fetch(image, y + AHEAD)
-        for x in range(row.size - 1):
+        for x in range(x0, row.size - 1):
             here = widen(row[x])
             along_x = abs(minus(widen(row[x + 1]), here))
             along_y = abs(minus(widen(below[x]), here))
@@ -248,13 +249,13 @@ def _slopes(a, b, c, x):
 
 @inlined
 @no_type_check
-def add_sobel_energy(image, y0, y1, acc):
+def add_sobel_energy(image, y0, y1, acc, x0):
     """Gx^2 + Gy^2 of the 3 x 3 Sobel gradient."""
     low, high = acc[0], acc[1]
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
         fetch(image, y + AHEAD)
-        for x in range(a.size - 2):
+        for x in range(x0, a.size - 2):
             along_x, along_y = _slopes(a, b, c, x)
             add_product(low, high, x, along_x, along_x)
             add_product(low, high, x, along_y, along_y)
@@ -262,14 +263,14 @@ def add_sobel_energy(image, y0, y1, acc):
 
 @inlined
 @no_type_check
-def add_sobel_magnitude(image, y0, y1, acc):
+def add_sobel_magnitude(image, y0, y1, acc, x0):
     """|G| and |G|^2 of the 3 x 3 Sobel gradient."""
     total, squares = acc[0], acc[2]
     number = acc.dtype.type
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
         fetch(image, y + AHEAD)
-        for x in range(a.size - 2):
+        for x in range(x0, a.size - 2):
             along_x, along_y = _slopes(a, b, c, x)
             energy = number(along_x) * number(along_x) + number(along_y) * number(along_y)
             total[x] += np.sqrt(energy)
@@ -286,38 +287,38 @@ def _bend(a, b, c, x):
 
 @inlined
 @no_type_check
-def add_bend_modulus(image, y0, y1, acc):
+def add_bend_modulus(image, y0, y1, acc, x0):
     """|L| of the five-point Laplacian."""
     low, high = acc[0], acc[1]
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
         fetch(image, y + AHEAD)
-        for x in range(a.size - 2):
+        for x in range(x0, a.size - 2):
             add_value(low, high, x, abs(_bend(a, b, c, x)))
 
 
 @inlined
 @no_type_check
-def add_bend_energy(image, y0, y1, acc):
+def add_bend_energy(image, y0, y1, acc, x0):
     """L^2 of the five-point Laplacian."""
     low, high = acc[0], acc[1]
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
         fetch(image, y + AHEAD)
-        for x in range(a.size - 2):
+        for x in range(x0, a.size - 2):
             bend = _bend(a, b, c, x)
             add_product(low, high, x, bend, bend)
 
 
 @inlined
 @no_type_check
-def add_bend_and_square(image, y0, y1, acc):
+def add_bend_and_square(image, y0, y1, acc, x0):
     """L and L^2 of the five-point Laplacian."""
     low, high, low_2, high_2 = acc[0], acc[1], acc[2], acc[3]
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
         fetch(image, y + AHEAD)
-        for x in range(a.size - 2):
+        for x in range(x0, a.size - 2):
             bend = _bend(a, b, c, x)
             add_value(low, high, x, bend)
             add_product(low_2, high_2, x, bend, bend)
@@ -331,26 +332,26 @@ def _bent(before, middle, after):
 
 @inlined
 @no_type_check
-def add_axes_moduli(image, y0, y1, acc):
+def add_axes_moduli(image, y0, y1, acc, x0):
     """|2 I - I(x-1) - I(x+1)| + |2 I - I(y-1) - I(y+1)|."""
     low, high = acc[0], acc[1]
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
         fetch(image, y + AHEAD)
-        for x in range(a.size - 2):
+        for x in range(x0, a.size - 2):
             add_value(low, high, x, _bent(b[x], b[x + 1], b[x + 2]))
             add_value(low, high, x, _bent(a[x + 1], b[x + 1], c[x + 1]))
 
 
 @inlined
 @no_type_check
-def add_axes_and_diagonals(image, y0, y1, acc):
+def add_axes_and_diagonals(image, y0, y1, acc, x0):
     """|2 I - I(x-1) - I(x+1)| + |2 I - I(y-1) - I(y+1)|, and the same along both diagonals."""
     low, high, low_2, high_2 = acc[0], acc[1], acc[2], acc[3]
     for y in range(y0, y1):
         a, b, c = image[y], image[y + 1], image[y + 2]
         fetch(image, y + AHEAD)
-        for x in range(a.size - 2):
+        for x in range(x0, a.size - 2):
             add_value(low, high, x, _bent(b[x], b[x + 1], b[x + 2]))
             add_value(low, high, x, _bent(a[x + 1], b[x + 1], c[x + 1]))
             add_value(low_2, high_2, x, _bent(a[x], b[x + 1], c[x + 2]))
@@ -359,7 +360,7 @@ def add_axes_and_diagonals(image, y0, y1, acc):
 
 @inlined
 @no_type_check
-def add_haar_energies(image, y0, y1, acc):
+def add_haar_energies(image, y0, y1, acc, x0):
     """Four times the energy of the three Haar details, and of the smooth part, of 2 x 2 blocks."""
     high, low = acc[0], acc[2]
     number = acc.dtype.type
@@ -367,7 +368,7 @@ def add_haar_energies(image, y0, y1, acc):
         even, odd = image[2 * j], image[2 * j + 1]
         fetch(image, 2 * j + AHEAD)
         fetch(image, 2 * j + 1 + AHEAD)
-        for i in range(even.size // 2):
+        for i in range(x0, even.size // 2):
             a, b = widen(even[2 * i]), widen(even[2 * i + 1])
             c, d = widen(odd[2 * i]), widen(odd[2 * i + 1])
             fall, rise = minus(a, d), minus(b, c)

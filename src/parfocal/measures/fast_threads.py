@@ -46,12 +46,6 @@ def run_shared(work: Callable[[Item], None], items: list[Item]) -> None:
         raise errors[0]
 
 
-def chunks_of(planes: int) -> list[slice]:
-    """Split planes so that threads that run ahead find more, without a call for each plane."""
-    step = max(1, planes // (4 * thread_count()))
-    return [slice(first, first + step) for first in range(0, planes, step)]
-
-
 def bands_of(rows: Spans, planes: int) -> list[slice]:
     """Split rows of windows so that every thread has work even where planes are few.
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from parfocal.core.errors import InputError, MetadataError, ShapeError, UnknownNameError
-from parfocal.measures import fast, fast_compile, fast_threads
+from parfocal.measures import fast, fast_compile, fast_strips, fast_threads
 from parfocal.measures.catalog import CATALOG
 from parfocal.measures.maps import focus_map, multi_stride_map
 
@@ -144,6 +144,16 @@ def test_every_compiled_measure_has_features_of_the_stated_reach():
         size_y, size_x = 40 // one.pitch_px, 52 // one.pitch_px
         reach_px = one.reach_px[: len(sizes)] if one.weights else one.reach_px
         assert sizes == [(size_y - dy, size_x - dx) for dy, dx in reach_px]
+
+
+@pytest.mark.parametrize(("size_y", "size_x"), [(9, 64), (40, 70), (5, 20), (1, 31)])
+def test_vectors_stay_within_the_image(size_y, size_x):
+    image = np.zeros((size_y, size_x), np.uint16)
+    for y in range(size_y):
+        stop = fast_strips._loadable.py_func(image, y, 2, 32)
+        assert stop < size_x + 32
+        if stop > 0:
+            assert y * size_x + (stop - 32) + 2 + 32 <= image.size
 
 
 def test_kernels_compile_where_no_folder_can_keep_them(monkeypatch):
