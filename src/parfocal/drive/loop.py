@@ -12,13 +12,13 @@ from parfocal.core.errors import BudgetError, DeviceError, ForeignMoveError, Par
 from parfocal.core.protocols import Microscope
 from parfocal.core.results import Status
 from parfocal.core.setup import OpticalSetup
+from parfocal.drive.bayes import BayesianSearch
 from parfocal.drive.checks import verify
 from parfocal.drive.gate import Gate
 from parfocal.drive.limits import Limits
 from parfocal.drive.record import Ended, FocusReport
 from parfocal.drive.search import Eye, Proposal, Search, settings_of, sharpest
 from parfocal.drive.shots import Region, Sharpness, Shot
-from parfocal.drive.sweeps import CoarseFineSearch
 
 RETURN_TRIES = 3
 # Where the sharpest image is no better than the others.
@@ -47,7 +47,7 @@ def autofocus(
     scope
         Any ``Microscope``: ``snap``, ``position_um``, ``move_to_um``.
     search
-        How to look; default coarse, then fine, over all that the limits allow.
+        How to look; default ``BayesianSearch``, over all that the limits allow.
     limits
         Where the stage may go, and what may be spent.
     measure
@@ -93,7 +93,7 @@ def autofocus(
     ('found', 14.3, 'answer')
     """
     sharpness = Sharpness(measure, setup, region)
-    chosen: Search = CoarseFineSearch() if search is None else search
+    chosen: Search = BayesianSearch() if search is None else search
     with Gate(scope, limits) as gate:
         eye = Eye(gate, sharpness, keep_images=keep_images, on_shot=on_shot)
         run = _Run(gate, eye, chosen, on_report)

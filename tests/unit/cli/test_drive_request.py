@@ -116,9 +116,10 @@ def test_the_curve_of_a_run_is_drawn_in_characters():
 
 
 def test_a_line_of_an_image_says_why():
-    from parfocal.drive import Limits, autofocus
+    from parfocal.drive import CoarseFineSearch, Limits, autofocus
     from tests.fabricate.microscopes import FakeScope
 
-    report = autofocus(FakeScope(), limits=Limits(z_min_um=0, z_max_um=20))
+    limits = Limits(z_min_um=0, z_max_um=20)
+    report = autofocus(FakeScope(), limits=limits, search=CoarseFineSearch())
     assert shot_line(report.shots[0]).startswith("   1  z      0.00 um  score ")
     assert shot_line(report.shots[0]).endswith("coarse sweep")
