@@ -18,6 +18,7 @@ import numpy as np
 import tifffile
 import torch
 from jaxtyping import Float
+from PIL import Image
 
 from benchmarks.measured_curves import brenner_curve, shape_of, spinning_disk_rows
 from parfocal.core.setup import OpticalSetup
@@ -267,6 +268,9 @@ def main() -> None:
         write_between_marks(options.page, text)
     if options.figure:
         draw_measured_psf(comparisons, options.figure)
+        with Image.open(options.figure) as picture:
+            small = picture.convert("RGB").quantize(200)  # a third of the size
+        small.save(options.figure, optimize=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 HALF_UM = 1.5  # of the spot that is shown in focus
 DEEP_UM = 3.6  # to either side of focus
@@ -157,7 +156,4 @@ def draw_measured_psf(comparisons: list[PsfComparison], path: Path) -> Path:
         _curves(above[-1], one)
         _bars(below[-1], one.terms)
     figure.savefig(path, dpi=100)
-    with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(200)
-    small.save(path, optimize=True)
     return path
