@@ -50,7 +50,7 @@ def _cells(values: Sequence[float], count: int) -> list[int]:
 def shot_line(shot: Shot) -> str:
     """One image in one line."""
     return (
-        f"{shot.number + 1:4d}  z {shot.z_reached_um:9.2f} um  score {shot.score:<10.4g} "
+        f"{shot.number + 1:4d}  z {shot.z_reached_um:z9.2f} um  score {shot.score:<10.4g} "
         f"{shot.seconds:7.2f} s  {shot.why}"
     )
 

@@ -23,8 +23,11 @@ def map_chapter(told: FocusMap, truths_um: Sequence[float] | None = None) -> str
         return f"<h2>Map</h2><p>No map: {escape(told.reason)}.</p>"
     x, y = (np.array([place[axis] for place in told.places]) for axis in (0, 1))
     known = told.surface.predict(x, y)
-    low, high = float(known.z_um.min()), float(known.z_um.max())
     half = float(np.max(known.high_um - known.low_um)) / 2
+    # Colours span the interval at least: heights that cannot be told apart look alike.
+    least, most = float(known.z_um.min()), float(known.z_um.max())
+    spare = max(0.0, half - (most - least) / 2)
+    low, high = least - spare, most + spare
     columns = {float(value): k for k, value in enumerate(np.unique(x))}
     rows = {float(value): k for k, value in enumerate(np.unique(y))}
     measured = {(point.x_um, point.y_um): point for point in told.points}
@@ -47,7 +50,7 @@ def map_chapter(told: FocusMap, truths_um: Sequence[float] | None = None) -> str
             f'<g><title>{tip} µm</title><rect x="{left}" y="{top}" width="{CELL}" '
             f'height="{CELL}" rx="4" fill="{colour_css(share)}"/>{ring}'
             f'<text x="{left + CELL / 2}" y="{top + CELL / 2 + 4}" text-anchor="middle" '
-            f'style="fill:{ink}">{z_um:.2f}</text></g>'
+            f'style="fill:{ink}">{z_um:z.2f}</text></g>'
         )
     width, height = len(columns) * (CELL + GAP) + 4, len(rows) * (CELL + GAP) + 4
     truth = ""
@@ -63,8 +66,8 @@ def map_chapter(told: FocusMap, truths_um: Sequence[float] | None = None) -> str
         f'<h2>Map</h2><figure><svg viewBox="0 0 {width:g} {height:g}" role="img" '
         f'aria-label="Focus map" style="max-width:{min(1072.0, 1.3 * width):g}px">'
         f'{"".join(parts)}</svg><div style="max-width:320px"><div class="ramp" '
-        f'style="background:{gradient_css()}"></div><div class="ends"><span>{low:.2f}</span>'
-        f"<span>stage z (µm)</span><span>{high:.2f}</span></div></div><figcaption>Best focus at "
+        f'style="background:{gradient_css()}"></div><div class="ends"><span>{low:z.2f}</span>'
+        f"<span>stage z (µm)</span><span>{high:z.2f}</span></div></div><figcaption>Best focus at "
         f"{len(told.places)} places, from {len(told.points)} focus runs (ringed; dashed where "
         f"focus was not found) with {told.images} images. Known to within ±{half:.2f} µm (90 %) "
         f"everywhere. Tilt {tilt_x:+.2f} µm/mm along x, {tilt_y:+.2f} along y.{truth} "

@@ -120,13 +120,13 @@ def runs_table(runs: Sequence[FocusRun], *, linked: bool = True) -> str:
             f'<td class="name"><a href="#run-{number}">{name}</a></td>' if linked
             else f'<td class="name">{name}</td>',
             f"<td>{_badge(report)}</td>",
-            _number("" if report.z_um is None else f"{report.z_um:.2f}"),
+            _number("" if report.z_um is None else f"{report.z_um:z.2f}"),
             _number(_interval(report)),
         ]  # fmt: skip
         if known:
             truth = run.truth_um
-            off = "" if truth is None or report.z_um is None else f"{report.z_um - truth:+.2f}"
-            cells += [_number("" if truth is None else f"{truth:.2f}"), _number(off)]
+            off = "" if truth is None or report.z_um is None else f"{report.z_um - truth:+z.2f}"
+            cells += [_number("" if truth is None else f"{truth:z.2f}"), _number(off)]
         cells += [
             _number(str(report.images)),
             _number(f"{report.dose:.4g}"),
@@ -153,7 +153,7 @@ def _interval(report: FocusReport) -> str:
     if report.interval_um is None:
         return ""
     low, high = report.interval_um
-    return f"{low:.2f} to {high:.2f}"
+    return f"{low:z.2f} to {high:z.2f}"
 
 
 def _words(text: str) -> str:
@@ -189,19 +189,19 @@ def _answer(run: FocusRun) -> str:
         )
     truth = ""
     if run.truth_um is not None:
-        truth = f"; true focus {run.truth_um:.2f} µm, off by {report.z_um - run.truth_um:+.2f} µm"
+        truth = f"; true focus {run.truth_um:z.2f} µm, off by {report.z_um - run.truth_um:+z.2f} µm"
     interval = f"90 % interval {_interval(report)} µm" if report.interval_um else "no interval"
     return (
-        f'<p class="answer">{report.z_um:.2f} µm <small>{interval}{truth}</small></p>'
+        f'<p class="answer">{report.z_um:z.2f} µm <small>{interval}{truth}</small></p>'
         f"<p>{_words(report.reason)}.</p>"
     )
 
 
 def _ending(report: FocusReport) -> str:
-    where = "unknown" if report.reached_um is None else f"{report.reached_um:.2f} µm"
+    where = "unknown" if report.reached_um is None else f"{report.reached_um:z.2f} µm"
     kind = "warn" if report.ended == "unknown" else "quiet"
     return (
-        f'<p class="{kind}">The stage started at {report.start_um:.2f} µm and was left at {where}, '
+        f'<p class="{kind}">The stage started at {report.start_um:z.2f} µm and was left at {where}, '
         f"{ENDED[report.ended]}: {escape(report.ending)}.</p>"
     )
 
@@ -220,7 +220,7 @@ def _large(run: FocusRun) -> str:
     if shot is None or shot.image is None:
         return ""
     title = "Image at the answer" if run.report.found else "Sharpest image"
-    place = f"image {shot.number}, {shot.z_reached_um:.2f} µm"
+    place = f"image {shot.number}, {shot.z_reached_um:z.2f} µm"
     bar = ""
     size_y, size_x = shot.image.shape
     if run.setup is not None:
@@ -261,7 +261,7 @@ def _shots(run: FocusRun) -> str:
         clipped = f", {100 * shot.clipped:.0f} % clipped" if shot.clipped > 0.005 else ""
         tiles.append(
             f'<figure class="shot{mark}">{picture}<figcaption><b>{shot.number}: '
-            f"{shot.z_reached_um:.2f} µm</b><br>score {shot.score:.4g}{clipped}<br>"
+            f"{shot.z_reached_um:z.2f} µm</b><br>score {shot.score:.4g}{clipped}<br>"
             f"light {shot.dose - spent:.3g} ms, {shot.seconds:.2f} s<br>{escape(shot.why)}"
             "</figcaption></figure>"
         )
