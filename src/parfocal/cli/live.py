@@ -23,7 +23,7 @@ def text_curve(
 
     Examples
     --------
-    >>> print("\\n".join(text_curve([0, 1, 2], [0, 2, 1], width=5, height=3)))
+    >>> print("\\n".join(text_curve([0.0, 1.0, 2.0], [0.0, 2.0, 1.0], width=5, height=3)))
       *
         @
     *

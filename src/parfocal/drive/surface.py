@@ -67,9 +67,9 @@ class FocusSurface:
 
     Examples
     --------
-    >>> corners = [(0, 0), (4000, 0), (0, 4000), (4000, 4000)]
+    >>> corners = [(0.0, 0.0), (4e3, 0.0), (0.0, 4e3), (4e3, 4e3)]
     >>> surface = FocusSurface(FocusPoint(x_um=x, y_um=y, z_um=50 + x / 1000) for x, y in corners)
-    >>> round(float(surface.predict(2000, 2000).z_um), 2)
+    >>> round(float(surface.predict(2000.0, 2000.0).z_um), 2)
     52.0
     """
 
@@ -113,8 +113,9 @@ class FocusSurface:
 
         Examples
         --------
-        >>> surface = FocusSurface([FocusPoint(x_um=0, y_um=0, z_um=10, interval_um=(9.8, 10.2))])
-        >>> low, high = surface.search_range_um(100, 0)
+        >>> point = FocusPoint(x_um=0.0, y_um=0.0, z_um=10.0, interval_um=(9.8, 10.2))
+        >>> surface = FocusSurface([point])
+        >>> low, high = surface.search_range_um(100.0, 0.0)
         >>> low < 9 and high > 11
         True
         """

@@ -201,8 +201,8 @@ def _ending(report: FocusReport) -> str:
     where = "unknown" if report.reached_um is None else f"{report.reached_um:z.2f} µm"
     kind = "warn" if report.ended == "unknown" else "quiet"
     return (
-        f'<p class="{kind}">The stage started at {report.start_um:z.2f} µm and was left at {where}, '
-        f"{ENDED[report.ended]}: {escape(report.ending)}.</p>"
+        f'<p class="{kind}">The stage started at {report.start_um:z.2f} µm and was left at '
+        f"{where}, {ENDED[report.ended]}: {escape(report.ending)}.</p>"
     )
 
 

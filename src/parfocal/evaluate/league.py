@@ -162,7 +162,8 @@ def replay(
     --------
     >>> from parfocal.drive import SweepSearch
     >>> from parfocal.evaluate.trial import fabricated_trial
-    >>> league = replay({"sweep": SweepSearch()}, [ReplayCase.of(*fabricated_trial())], starts=[0])
+    >>> case = ReplayCase.of(*fabricated_trial())
+    >>> league = replay({"sweep": SweepSearch()}, [case], starts=[0.0])
     >>> league.standings[0].right, league.trials[0].status
     (1, 'found')
     """

@@ -122,4 +122,4 @@ def test_a_line_of_an_image_says_why():
     limits = Limits(z_min_um=0, z_max_um=20)
     report = autofocus(FakeScope(), limits=limits, search=CoarseFineSearch())
     assert shot_line(report.shots[0]).startswith("   1  z      0.00 um  score ")
-    assert shot_line(report.shots[0]).endswith("coarse sweep")
+    assert shot_line(report.shots[0]).endswith("sweep")
