@@ -10,13 +10,15 @@ import pytest
 
 from parfocal.cli.searches import search_kinds
 
-APART = ("bayes", "continuous-sweep")
 SEARCHES = ("--search", "sweep", "--search", "brent")
 
 
 @pytest.fixture
 def stack(write):
     return write("a.ome.tif", 24.0, planes=25)
+
+
+APART = ("continuous-sweep",)  # a recorded stack does not stream
 
 
 def test_the_league_is_printed(stack, parfocal):
@@ -93,11 +95,5 @@ def _answers(parfocal, shared_data, *searches):
 
 def test_a_phase_object_is_declined_by_every_search(shared_data, parfocal):
     trials = _answers(parfocal, shared_data, *(k for k in search_kinds() if k not in APART))
-    assert len(trials) >= 3 * 7
+    assert len(trials) >= 3 * 8
     assert {trial["status"] for trial in trials} <= {"ambiguous", "edge", "uncertain"}
-
-
-@pytest.mark.xfail(reason="from the lowest start bayes answers 1.5 planes off", strict=False)
-def test_a_phase_object_is_never_answered_wrongly_by_bayes(shared_data, parfocal):
-    for trial in _answers(parfocal, shared_data, "bayes"):
-        assert trial["status"] != "found" or abs(trial["z"] - 17 * 0.3) < 0.3, trial

@@ -34,18 +34,19 @@ BLIND_IMAGES = 12
 # Shares of a depth of field: the answer may stay at an image this near, the images beside it lie
 # this far away, places count as looked at this near, and candidates lie so far from what is
 # believed.
-STAY_DOF, BESIDE_DOF, SEEN_DOF = 0.15, 1.5, 0.35
+STAY_DOF, BESIDE_DOF, SEEN_DOF = 0.25, 1.5, 0.35
 BESIDE_FROM_DOF, BESIDE_TO_DOF = 0.7, 6.0
 STEPS_DOF = (0.0, 0.7, 1.5, 2.5, 4.0, 6.0, 9.0, 13.0)
 MORE_DOF = (0.75, 1.5, 2.5, 4.0)
 EVEN_CANDIDATES = 17
+OTHER_LOBE_SHARES = (-1 / 16, 1 / 16, -1 / 8, 1 / 8)  # of the range, where no optics are known
 # What glows is bright on dark: its mean is this far (in standard deviations) above its median, and
 # its standard deviation is this share of the mean.
 BRIGHT, PALE = 0.05, 0.1
 # Belief outside the range that ends the search, once its end has been looked at.
 MOSTLY = 0.9
 # The interval is this much wider than believed, and no narrower than this, in depths of field.
-WIDEN, LEAST_HALF_DOF = 1.0, 0.15
+WIDEN, LEAST_HALF_DOF = 1.3, 0.28
 # The sharpest place and the believed one may differ by this beyond the interval of the former.
 AGREE_DOF = 0.5
 
@@ -85,7 +86,7 @@ class BayesianSearch(BaseModel):
 
     kind: Literal["bayes"] = "bayes"
     range_um: Positive | None = None
-    tolerance_dof: Positive = 0.8
+    tolerance_dof: Positive = 1.0
     most_images: Annotated[int, Field(ge=4)] = 30
 
     def propose(self, eye: Eye) -> Proposal:
@@ -171,13 +172,25 @@ class _Inquiry:
             if lacks and abs(beside - answer) > BESIDE_FROM_DOF * depth:
                 return beside, "beside the answer"
         if self._may_be_phase():
-            for step in OTHER_LOBE_DOF:
-                z_um = answer + step * depth
-                if self._inside(z_um) == z_um and not self._seen(z_um, REUSE_DOF * depth):
+            for step_um, near_um in self._lobes_um(depth):
+                z_um = answer + step_um
+                if self._inside(z_um) == z_um and not self._seen(z_um, near_um):
                     return z_um, "beside the answer, for a second lobe"
         if abs(self.looked_um[-1] - answer) > STAY_DOF * depth:
             return answer, "the answer"
         return self._more_um(answer, depth)
+
+    def _lobes_um(self, depth: float) -> list[tuple[float, float]]:
+        """How far from the answer another lobe may lie, and what is near enough to each place.
+
+        Without optics the depth of field may be believed far too large, and shares of the range
+        are looked at too.
+        """
+        places = [(step * depth, REUSE_DOF * depth) for step in OTHER_LOBE_DOF]
+        if self.eye.setup is None:
+            shares = [share * self._span_um for share in OTHER_LOBE_SHARES]
+            places += [(step, 0.3 * abs(step)) for step in shares]
+        return places
 
     def _more_um(self, answer: float, depth: float) -> tuple[float, str] | None:
         """A place that may mend what the checks complain of; None if there is none."""
@@ -234,10 +247,13 @@ class _Inquiry:
         return self.eye.depth_of_field_um or belief.depth_um
 
     def _may_be_phase(self) -> bool:
-        """Whether another lobe must be looked for: what glows has none."""
+        """Whether another lobe must be looked for: what glows has none.
+
+        Without optics no scale of blur can tell a lobe from focus.
+        """
         unlike = self.belief is not None and self.belief.misfit >= MISFITS[-1]
-        is_pale = self.contrast < PALE and (unlike or self.eye.setup is None)
-        return is_pale or self.rise < BRIGHT
+        is_pale = self.contrast < PALE and unlike
+        return self.eye.setup is None or is_pale or self.rise < BRIGHT
 
     def _sure(self, belief: Belief) -> bool:
         low, high = belief.quantiles(0.05, 0.95)

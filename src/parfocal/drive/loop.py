@@ -19,6 +19,7 @@ from parfocal.drive.limits import Limits
 from parfocal.drive.record import Ended, FocusReport
 from parfocal.drive.search import Eye, Proposal, Search, settings_of, sharpest
 from parfocal.drive.shots import Region, Sharpness, Shot
+from parfocal.drive.sweeps import CoarseFineSearch
 
 RETURN_TRIES = 3
 # Where the sharpest image is no better than the others.
@@ -47,7 +48,8 @@ def autofocus(
     scope
         Any ``Microscope``: ``snap``, ``position_um``, ``move_to_um``.
     search
-        How to look; default ``BayesianSearch``, over all that the limits allow.
+        How to look, over all that the limits allow; default ``BayesianSearch`` where ``setup`` is
+        given, which takes the fewest images, else ``CoarseFineSearch``.
     limits
         Where the stage may go, and what may be spent.
     measure
@@ -93,7 +95,8 @@ def autofocus(
     ('found', 14.3, 'answer')
     """
     sharpness = Sharpness(measure, setup, region)
-    chosen: Search = BayesianSearch() if search is None else search
+    default: Search = CoarseFineSearch() if setup is None else BayesianSearch()
+    chosen = default if search is None else search
     with Gate(scope, limits) as gate:
         eye = Eye(gate, sharpness, keep_images=keep_images, on_shot=on_shot)
         run = _Run(gate, eye, chosen, on_report)

@@ -9,6 +9,7 @@ import pytest
 
 from parfocal import drive
 from parfocal.core.errors import ReadError, UnknownNameError
+from parfocal.core.setup import OpticalSetup
 from tests.fabricate.microscopes import FakeScope
 
 LIMITS = drive.Limits(z_min_um=0, z_max_um=30)
@@ -259,3 +260,14 @@ def test_play_of_the_stage_does_not_move_the_answer(focus_um):
 def test_a_search_that_follows_one_lobe_of_a_phase_object_does_not_answer(search, focus_um):
     report = _focus(PhaseScope(focus_um=focus_um, size=64), search=search)
     assert not report.found
+
+
+def test_without_optics_the_default_search_looks_everywhere():
+    limits = drive.Limits(z_min_um=0, z_max_um=20)
+    setup = OpticalSetup(na=0.5, wavelength_nm=500, pixel_um=0.5)
+    blind, told = (
+        drive.autofocus(FakeScope(), limits=limits, setup=each) for each in (None, setup)
+    )
+    assert blind.search["kind"] == "coarse-fine"
+    assert told.search["kind"] == "bayes"
+    assert blind.found
