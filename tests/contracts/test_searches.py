@@ -38,6 +38,7 @@ SEARCHES = {
     "early-stop": drive.EarlyStopSearch(),
     "brent": drive.BrentSearch(),
     "golden": drive.GoldenSearch(),
+    "auto": drive.AutoSearch(),
     "bayes": drive.BayesianSearch(),
     "hill-climb": drive.HillClimbSearch(),
     "chain": drive.ChainSearch(),

@@ -27,7 +27,7 @@ from parfocal.evaluate.fields import record_of
 from parfocal.evaluate.report import Report, ReportHeader
 
 FOLDER = Path(__file__).parent
-ROOMS = ("io", "measures", "optics", "score", "simulate")
+ROOMS = ("drive", "io", "measures", "optics", "score", "simulate")
 
 
 def _compare(name: str, text: str) -> None:

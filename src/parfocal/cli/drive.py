@@ -73,7 +73,7 @@ def drive(
     ] = False,
     search: Annotated[
         str, typer.Option(help="How to look; 'list' shows all.", rich_help_panel=SEARCH)
-    ] = "coarse-fine",
+    ] = "auto",
     option: Annotated[
         list[str] | None,
         typer.Option(

@@ -30,7 +30,7 @@ class DriveRequest:
     tolerance_um: float = 0.5
     sequence: Path | None = None
     dry_run: bool = False
-    search: str = "coarse-fine"
+    search: str = "auto"
     search_options: dict[str, Any] = field(default_factory=dict)
     measure: str = "tenengrad"
     region: Region | None = None

@@ -65,7 +65,7 @@ def _as_recorded(
     session, record = opened.session or {}, opened.record
     if record is None:
         return search, request.measure, request.region
-    if request.search == "coarse-fine" and not request.search_options:
+    if request.search == "auto" and not request.search_options:
         try:
             search = parse_search(dict(record.search))
         except InputError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
+from parfocal.drive.auto import AutoSearch
 from parfocal.drive.bayes import BayesianSearch
 from parfocal.drive.brent import BrentSearch, GoldenSearch
 from parfocal.drive.chain import AnySearch, ChainSearch, parse_search
@@ -31,6 +32,7 @@ from parfocal.drive.sweeps import (
 
 __all__ = [
     "AnySearch",
+    "AutoSearch",
     "BayesianSearch",
     "BrentSearch",
     "ChainSearch",

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, TypeAdapter, 
 
 from parfocal.core.errors import UnknownNameError
 from parfocal.core.results import Status
+from parfocal.drive.auto import AutoSearch
 from parfocal.drive.bayes import BayesianSearch
 from parfocal.drive.brent import BrentSearch, GoldenSearch
 from parfocal.drive.checks import verify
@@ -82,7 +83,8 @@ def _with_reason(proposal: Proposal, reason: str) -> Proposal:
 
 
 AnySearch = Annotated[
-    SweepSearch
+    AutoSearch
+    | SweepSearch
     | CoarseFineSearch
     | EarlyStopSearch
     | ContinuousSweepSearch

@@ -12,14 +12,13 @@ from parfocal.core.errors import BudgetError, DeviceError, ForeignMoveError, Par
 from parfocal.core.protocols import Microscope
 from parfocal.core.results import Status
 from parfocal.core.setup import OpticalSetup
-from parfocal.drive.bayes import BayesianSearch
+from parfocal.drive.auto import AutoSearch
 from parfocal.drive.checks import verify
 from parfocal.drive.gate import Gate
 from parfocal.drive.limits import Limits
 from parfocal.drive.record import Ended, FocusReport
 from parfocal.drive.search import Eye, Proposal, Search, settings_of, sharpest
 from parfocal.drive.shots import Region, Sharpness, Shot
-from parfocal.drive.sweeps import CoarseFineSearch
 
 RETURN_TRIES = 3
 # Where the sharpest image is no better than the others.
@@ -48,8 +47,8 @@ def autofocus(
     scope
         Any ``Microscope``: ``snap``, ``position_um``, ``move_to_um``.
     search
-        How to look, over all that the limits allow; default ``BayesianSearch`` where ``setup`` is
-        given, which takes the fewest images, else ``CoarseFineSearch``.
+        How to look, over all that the limits allow; default ``AutoSearch``, which takes fewest
+        images where ``setup`` is given.
     limits
         Where the stage may go, and what may be spent.
     measure
@@ -95,8 +94,7 @@ def autofocus(
     ('found', 14.3, 'answer')
     """
     sharpness = Sharpness(measure, setup, region)
-    default: Search = CoarseFineSearch() if setup is None else BayesianSearch()
-    chosen = default if search is None else search
+    chosen: Search = AutoSearch() if search is None else search
     with Gate(scope, limits) as gate:
         eye = Eye(gate, sharpness, keep_images=keep_images, on_shot=on_shot)
         run = _Run(gate, eye, chosen, on_report)

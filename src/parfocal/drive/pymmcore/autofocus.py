@@ -10,6 +10,7 @@ from pymmcore_plus.experimental.unicore import Device, GenericDevice, UniMMCore,
 
 from parfocal.core.errors import ParfocalError
 from parfocal.core.setup import OpticalSetup
+from parfocal.drive.auto import AutoSearch
 from parfocal.drive.chain import parse_search
 from parfocal.drive.limits import Limits
 from parfocal.drive.loop import autofocus
@@ -17,9 +18,18 @@ from parfocal.drive.pymmcore.connect import CoreMicroscope, connect
 from parfocal.drive.record import FocusReport
 from parfocal.drive.search import Search
 from parfocal.drive.shots import Sharpness
-from parfocal.drive.sweeps import CoarseFineSearch
 
-KINDS = ("coarse-fine", "sweep", "early-stop", "brent", "golden", "hill-climb", "chain")
+KINDS = (
+    "auto",
+    "bayes",
+    "coarse-fine",
+    "sweep",
+    "early-stop",
+    "brent",
+    "golden",
+    "hill-climb",
+    "chain",
+)
 
 
 class Autofocus(GenericDevice):
@@ -52,7 +62,7 @@ class Autofocus(GenericDevice):
     ) -> None:
         super().__init__()
         self.limits = limits or Limits(z_min_um=0.0, z_max_um=0.0)
-        self.search: Search = search or CoarseFineSearch()
+        self.search: Search = search or AutoSearch()
         self.sharpness = Sharpness(measure, setup)
         self.last: FocusReport | None = None
 

@@ -22,6 +22,7 @@ from parfocal.core.errors import (
 )
 from parfocal.core.results import Status
 from parfocal.core.setup import OpticalSetup
+from parfocal.drive.auto import AutoSearch
 from parfocal.drive.limits import Limits
 from parfocal.drive.pymmcore.account import Account, overheard
 from parfocal.drive.pymmcore.acquisition import (
@@ -39,7 +40,6 @@ from parfocal.drive.pymmcore.looking import look
 from parfocal.drive.pymmcore.settings import EngineSettings
 from parfocal.drive.record import FocusReport
 from parfocal.drive.search import Search
-from parfocal.drive.sweeps import CoarseFineSearch
 
 POLICIES = ("skip", "continue", "stop")
 MOST_EVENTS = 1_000_000
@@ -112,7 +112,7 @@ class FocusEngine(MDAEngine):
             self.scope.core, use_hardware_sequencing=False, restore_initial_state=False
         )
         self.limits, self.policy, self.settings = limits, policy, settings or EngineSettings()
-        self._search: Search = search or CoarseFineSearch()
+        self._search: Search = search or AutoSearch()
         self._measure, self._setup = measure, setup
         self._path = None if report_path is None else Path(report_path)
         self._on_record = on_record
