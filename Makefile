@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench figures setup clean
+.PHONY: demo test check bench laws figures setup clean
 setup: $(STAMP)
 
 # torch first and pinned: a range could fetch gigabytes of GPU libraries.
@@ -29,6 +29,10 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	$(BIN)/mypy
+
+# No search leaves its limits, whatever fails: ten times the cases of the suite (minutes).
+laws: $(STAMP)
+	PARFOCAL_LAWS=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q tests/laws/test_drive_limits.py tests/laws/test_gate.py
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from parfocal import drive
 from parfocal.core.errors import LimitsError
+from tests.fabricate.effort import THOROUGH
 from tests.fabricate.microscopes import StreamingScope
 
 SEARCHES = (
@@ -21,7 +22,10 @@ SEARCHES = (
     drive.ContinuousSweepSearch(most_images=15),
     drive.BrentSearch(tolerance_um=0.5),
     drive.GoldenSearch(tolerance_um=1.0),
+    drive.HillClimbSearch(),
     drive.BayesianSearch(most_images=5),
+    drive.ChainSearch(searches=(drive.BrentSearch(), drive.SweepSearch(most_images=15))),
+    drive.AutoSearch(),
 )
 FAULTS = ("raise", "stall", "lie", "nan", "slow", "interrupt")
 SNAP_FAULTS = ("raise", "nan", "shape", "colour", "interrupt")
@@ -81,7 +85,7 @@ def _focus(scope, limits, search, measure):
     return reports[0]
 
 
-@settings(max_examples=120)
+@settings(max_examples=100 * THOROUGH)
 @pytest.mark.parametrize("search", SEARCHES, ids=lambda search: search.kind)
 @given(case=cases(), measure=st.sampled_from(sorted(_measures())))
 def test_no_search_breaks_its_limits_or_budget_and_the_stage_ends_where_it_says(
@@ -125,7 +129,7 @@ def _check_ending(report, scope, limits, start_um):
         assert abs(stands - place) <= near
 
 
-@settings(max_examples=40)
+@settings(max_examples=40 * THOROUGH)
 @given(start=st.floats(-100, 100), low=st.floats(-50, 50), span=st.floats(0.1, 20), data=st.data())
 def test_a_start_outside_the_limits_is_refused_before_anything_moves(start, low, span, data):
     limits = drive.Limits(z_min_um=low, z_max_um=low + span)

@@ -10,6 +10,7 @@ from parfocal.core.errors import ParfocalError
 from parfocal.core.results import Status
 from parfocal.drive import Gate, Limits, Proposal, autofocus
 from parfocal.drive.watchdog import Outcome
+from tests.fabricate.effort import THOROUGH
 from tests.fabricate.microscopes import StreamingScope
 
 FAULTS = ("raise", "stall", "lie", "nan", "slow", "interrupt")
@@ -67,7 +68,7 @@ def _check_envelope(scope, limits, start_um):
         assert scope.images * scope.exposure <= limits.max_exposure_ms
 
 
-@settings(max_examples=400)
+@settings(max_examples=400 * THOROUGH)
 @given(SEEDS)
 def test_no_order_of_moves_images_and_sweeps_breaks_the_envelope(seed):
     dice, limits, scope = _case(seed)
@@ -103,7 +104,7 @@ class _Dice:
         return Proposal(status=_some(self.dice, *Status), reason="by chance", z_um=z_um)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200 * THOROUGH)
 @given(SEEDS)
 def test_any_search_leaves_the_stage_where_the_report_says(seed):
     dice, limits, scope = _case(seed)
