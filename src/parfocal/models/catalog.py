@@ -1,0 +1,69 @@
+"""Which trained networks there are: those that ship, and those in a user's own folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from parfocal.core.errors import UnknownNameError
+
+SHIPPED = Path(__file__).parent / "weights"
+FOLDER_VARIABLE = "PARFOCAL_MODELS"
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One trained network: its name, its verb, what it is for."""
+
+    name: str
+    verb: str
+    summary: str
+    folder: Path
+
+    @property
+    def is_there(self) -> bool:
+        """Whether weights and card are in the folder."""
+        return (self.folder / "card.json").is_file() and (
+            self.folder / "weights.safetensors"
+        ).is_file()
+
+
+def _shipped(name: str, verb: str, summary: str) -> ModelRow:
+    return ModelRow(name, verb, summary, SHIPPED / name)
+
+
+CATALOG = (
+    _shipped(
+        "pair-fluorescence", "predict", "signed defocus from one to a few fluorescence images"
+    ),
+)
+"""The networks that ship with the package."""
+
+
+def user_folder() -> Path:
+    """Where a user's own networks live: $PARFOCAL_MODELS, or the platform's data folder."""
+    given = os.environ.get(FOLDER_VARIABLE)
+    return Path(given) if given else Path(platformdirs.user_data_dir("parfocal")) / "models"
+
+
+def model_rows() -> tuple[ModelRow, ...]:
+    """The catalogue and the user's own networks; one of the user's hides a shipped namesake."""
+    folder = user_folder()
+    own = [
+        ModelRow(card.parent.name, "", "your own", card.parent)
+        for card in sorted(folder.glob("*/card.json"))
+    ]
+    names = {row.name for row in own}
+    return (*own, *(row for row in CATALOG if row.name not in names))
+
+
+def find_model(name: str) -> ModelRow:
+    """The row of a name; an unknown one raises UnknownNameError with the names there are."""
+    rows = model_rows()
+    for row in rows:
+        if row.name == name:
+            return row
+    raise UnknownNameError("model", name, [row.name for row in rows])

@@ -1,0 +1,1 @@
+"""Signed defocus from one image or a few."""

@@ -1,0 +1,1 @@
+"""Training: recipes, and one plain loop that resumes."""

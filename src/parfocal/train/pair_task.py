@@ -1,0 +1,115 @@
+"""The two-image predictor as a task: batches on the fly, two-hot classes of defocus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from parfocal.nets.pair import PairNetwork
+from parfocal.predict.pairs import normalised, pair_facts, two_hot
+from parfocal.simulate.batches import OBJECTS, FieldBatch, FieldBatches
+from parfocal.train.loop import Batch, Schedule
+
+SIZES_PX = (128, 128, 96, 64)
+"""Sides of the patches that are drawn; a batch has one of them."""
+
+
+class PairRecipe(BaseModel):
+    """Everything that decides what a pair network learns.
+
+    Parameters
+    ----------
+    bins, reach
+        Classes, and the largest defocus they stand for, in effective depths of field.
+    widths, hidden
+        Of the network.
+    objects
+        Families of specimens that it sees.
+    batch, steps, peak_rate
+        Of training.
+    lonely
+        Share of pairs that show one image twice.
+    members
+        Networks of the ensemble.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["pair"] = "pair"
+    name: str = "pair-fluorescence"
+    bins: Annotated[int, Field(ge=3)] = 33
+    reach: Annotated[float, Field(gt=0)] = 8.0
+    widths: tuple[int, ...] = (24, 32, 64, 96, 128)
+    hidden: Annotated[int, Field(ge=1)] = 128
+    objects: tuple[str, ...] = OBJECTS
+    batch: Annotated[int, Field(ge=2)] = 64
+    steps: Annotated[int, Field(ge=1)] = 20_000
+    epoch_steps: Annotated[int, Field(ge=1)] = 1000
+    peak_rate: Annotated[float, Field(gt=0)] = 2e-3
+    lonely: Annotated[float, Field(ge=0, le=1)] = 0.08
+    members: Annotated[int, Field(ge=1)] = 3
+
+    @property
+    def schedule(self) -> Schedule:
+        """Its schedule."""
+        return Schedule(steps=self.steps, epoch_steps=self.epoch_steps, peak_rate=self.peak_rate)
+
+
+class PairTask:
+    """Trains a ``PairNetwork`` on fields of ``FieldBatches``."""
+
+    def __init__(self, recipe: PairRecipe) -> None:
+        self.recipe = recipe
+
+    @property
+    def name(self) -> str:
+        """The recipe with all its settings: a checkpoint of other settings does not fit."""
+        return self.recipe.model_dump_json()
+
+    def build(self, seed: int) -> nn.Module:
+        """Build the network; the generator of the process is left as it was."""
+        recipe = self.recipe
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return PairNetwork(bins=recipe.bins, widths=recipe.widths, hidden=recipe.hidden)
+
+    def batches(self, seed: int, device: torch.device) -> Iterator[Batch]:
+        """Inputs, facts and labels without end."""
+        recipe = self.recipe
+        source = FieldBatches(
+            batch=recipe.batch,
+            seed=seed,
+            device=str(device),
+            objects=recipe.objects,
+            reach_depths=recipe.reach,
+        )
+        dice = torch.Generator().manual_seed(seed)
+        for fields in source:
+            side = SIZES_PX[int(torch.randint(len(SIZES_PX), (), generator=dice))]
+            lonely = torch.rand(recipe.batch, generator=dice).to(device) < recipe.lonely
+            yield self.batch_of(fields, lonely=lonely, size_px=side)
+
+    def batch_of(self, fields: FieldBatch, *, lonely: Tensor, size_px: int) -> Batch:
+        """Inputs (b, 2, y, x), facts (b, f) and two-hot labels (b, bins) of simulated fields."""
+        images = fields.images[..., :size_px, :size_px]
+        second = torch.where(lonely[:, None, None], images[:, 0], images[:, 1])
+        inputs = normalised(torch.stack([images[:, 0], second], 1))
+        facts = pair_facts(
+            pixel=fields.pixel_um * fields.na / fields.wavelength_um,
+            spacing=torch.where(lonely, 0.0, fields.spacing_um / fields.depth_um),
+            ratio=fields.na / fields.index,
+        )
+        middle = torch.where(lonely, fields.z_um[:, 0], fields.z_um[:, :2].mean(1))
+        labels = two_hot(middle / fields.depth_um, bins=self.recipe.bins, reach=self.recipe.reach)
+        return inputs.contiguous(memory_format=torch.channels_last), facts, labels
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Cross-entropy against two-hot labels."""
+        inputs, facts, labels = batch
+        logits = network(inputs, facts).float()
+        return functional.cross_entropy(logits, labels)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from parfocal.core.errors import InputError, ReadError
+from parfocal.train.loop import Schedule, train_network
+
+SCHEDULE = Schedule(steps=40, epoch_steps=10, peak_rate=0.05, warm_steps=4, average=0.9)
+
+
+class Line:
+    """Learns y = 2 x - 1 from noisy points."""
+
+    name = "line"
+
+    def __init__(self, wrong=False):
+        self.wrong = wrong
+
+    def build(self, seed):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return nn.Sequential(nn.Linear(1, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
+
+    def batches(self, seed, device):
+        dice = torch.Generator().manual_seed(seed)
+        while True:
+            x = torch.randn(32, 1, generator=dice)
+            yield x, 2 * x - 1 + 0.01 * torch.randn(32, 1, generator=dice)
+
+    def loss(self, network, batch):
+        x, y = batch
+        return (network(x) - y).square().mean() / (0.0 if self.wrong else 1.0)
+
+
+class KilledError(Exception):
+    """A run that ends in the middle."""
+
+
+def _weights(trained):
+    return torch.cat([value.double().flatten() for value in trained.network.state_dict().values()])
+
+
+def test_a_run_that_was_killed_ends_with_the_same_weights(tmp_path):
+    whole = train_network(Line(), SCHEDULE, seed=3)
+    place = tmp_path / "run.ckpt"
+
+    def kill(progress):
+        if progress.step == 27:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train_network(Line(), SCHEDULE, seed=3, checkpoint=place, on_step=kill)
+    steps = []
+    again = train_network(
+        Line(), SCHEDULE, seed=3, checkpoint=place, on_step=lambda each: steps.append(each.step)
+    )
+    assert steps[0] == 21
+    assert torch.equal(_weights(again), _weights(whole))
+    assert again.losses == whole.losses
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_loss_falls_and_the_average_of_the_weights_is_kept():
+    trained = train_network(Line(), SCHEDULE, precision=torch.float32)
+    assert trained.losses[-1] < 0.3 * trained.losses[0]
+    x = torch.tensor([[0.5]])
+    assert abs(float(trained.network(x).detach())) < 0.5
+    assert not trained.network.training
+
+
+def test_another_seed_gives_other_weights():
+    one, two = (train_network(Line(), SCHEDULE, seed=seed) for seed in (0, 1))
+    assert not torch.equal(_weights(one), _weights(two))
+
+
+def test_the_rate_warms_up_and_falls_to_nothing():
+    rates = [SCHEDULE.rate(step) for step in range(41)]
+    assert rates[0] == pytest.approx(0.05 / 4)
+    assert max(rates) < 0.05
+    assert rates[40] == pytest.approx(0.0)
+    assert all(a > b for a, b in itertools.pairwise(rates[5:]))
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    place = tmp_path / "run.ckpt"
+    train_network(Line(), SCHEDULE, seed=3, checkpoint=place)
+    with pytest.raises(ReadError, match="belongs to another training"):
+        train_network(Line(), SCHEDULE, seed=4, checkpoint=place)
+    place.write_bytes(b"not a checkpoint")
+    with pytest.raises(ReadError, match="no readable checkpoint"):
+        train_network(Line(), SCHEDULE, seed=3, checkpoint=place)
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    with pytest.raises(InputError, match="diverged at step 0"):
+        train_network(Line(wrong=True), SCHEDULE)
