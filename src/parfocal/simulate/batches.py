@@ -41,6 +41,8 @@ class FieldBatch:
         Optics of each field.
     second_height_um, second_share
         Height of a second layer and its share of the light, 0 where there is one layer only.
+    photons
+        Electrons of each field's brightest pixel, less the background.
     """
 
     images: Float[Tensor, "b n y x"]
@@ -51,6 +53,7 @@ class FieldBatch:
     pixel_um: Float[Tensor, " b"]
     second_height_um: Float[Tensor, " b"]
     second_share: Float[Tensor, " b"]
+    photons: Float[Tensor, " b"]
 
     @property
     def defocus_um(self) -> Float[Tensor, " b"]:
@@ -169,7 +172,7 @@ class FieldBatches:
             part = slice(start, min(start + together, self.batch))
             light = self._imaged(order[part], chosen["second_share"][part])
             parts.append(noisy_counts(light, camera.part(start, len(light)), self.generator))
-        return FieldBatch(images=torch.cat(parts), **chosen)
+        return FieldBatch(images=torch.cat(parts), photons=camera.photons, **chosen)
 
     def _renew(self, count: int) -> None:
         """Replace the optics that have been there longest."""
