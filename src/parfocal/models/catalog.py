@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from parfocal.core.errors import UnknownNameError
+from parfocal.core.errors import InputError, UnknownNameError
 
 SHIPPED = Path(__file__).parent / "weights"
 FOLDER_VARIABLE = "PARFOCAL_MODELS"
@@ -31,16 +31,8 @@ class ModelRow:
         ).is_file()
 
 
-def _shipped(name: str, verb: str, summary: str) -> ModelRow:
-    return ModelRow(name, verb, summary, SHIPPED / name)
-
-
-CATALOG = (
-    _shipped(
-        "pair-fluorescence", "predict", "signed defocus from one to a few fluorescence images"
-    ),
-)
-"""The networks that ship with the package."""
+CATALOG: tuple[ModelRow, ...] = ()
+"""The networks that ship with the package, each in its folder of ``SHIPPED``."""
 
 
 def user_folder() -> Path:
@@ -61,9 +53,17 @@ def model_rows() -> tuple[ModelRow, ...]:
 
 
 def find_model(name: str) -> ModelRow:
-    """The row of a name; an unknown one raises UnknownNameError with the names there are."""
+    """The row of a name; an unknown one raises UnknownNameError with the names there are.
+
+    Where there is no model at all, an InputError says how to make one.
+    """
     rows = model_rows()
     for row in rows:
         if row.name == name:
             return row
+    if not rows:
+        raise InputError(
+            f"There is no model called {name!r}, nor any other in {user_folder()}: train one, "
+            "see parfocal train --list."
+        )
     raise UnknownNameError("model", name, [row.name for row in rows])

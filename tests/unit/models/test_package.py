@@ -5,8 +5,16 @@ import json
 import pytest
 import torch
 
-from parfocal.core.errors import MetadataError, ReadError, UnknownNameError
-from parfocal.models import ModelCard, find_model, load_model, model_rows, save_model
+from parfocal.core.errors import InputError, MetadataError, ReadError, UnknownNameError
+from parfocal.models import (
+    CATALOG,
+    ModelCard,
+    catalog,
+    find_model,
+    load_model,
+    model_rows,
+    save_model,
+)
 from parfocal.nets.pair import PairNetwork
 
 SETTINGS = {"bins": 5, "widths": (4, 4, 4, 4, 4), "hidden": 8}
@@ -90,7 +98,18 @@ def test_a_folder_of_the_user_joins_the_catalogue(folder, monkeypatch):
     assert "tiny" in [row.name for row in model_rows()]
 
 
-def test_an_unknown_model_names_those_there_are(monkeypatch, tmp_path):
+def test_every_network_that_ships_is_there():
+    assert all(row.is_there for row in CATALOG)
+
+
+def test_an_unknown_model_names_those_there_are(monkeypatch, folder):
+    monkeypatch.setenv("PARFOCAL_MODELS", str(folder.parent))
+    with pytest.raises(UnknownNameError, match="tiny"):
+        find_model("psychic")
+
+
+def test_where_there_is_no_model_the_command_that_makes_one_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PARFOCAL_MODELS", str(tmp_path))
-    with pytest.raises(UnknownNameError, match="pair-fluorescence"):
+    monkeypatch.setattr(catalog, "CATALOG", ())
+    with pytest.raises(InputError, match="parfocal train --list"):
         find_model("psychic")
