@@ -30,8 +30,8 @@ class PairRecipe(BaseModel):
         Of the network.
     objects
         Families of specimens that it sees.
-    batch, steps, peak_rate
-        Of training.
+    batch, steps, epoch_steps, peak_rate
+        Of training; a checkpoint is written after each epoch.
     lonely
         Share of pairs that show one image twice.
     members
@@ -68,8 +68,8 @@ class PairTask:
 
     @property
     def name(self) -> str:
-        """The recipe with all its settings: a checkpoint of other settings does not fit."""
-        return self.recipe.model_dump_json()
+        """The recipe with all that decides one member's weights: no other checkpoint fits."""
+        return self.recipe.model_dump_json(exclude={"members"})
 
     def build(self, seed: int) -> nn.Module:
         """Build the network; the generator of the process is left as it was."""

@@ -1,0 +1,95 @@
+"""The table of recipes: what ``parfocal train`` can make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from parfocal.core.errors import InputError, UnknownNameError
+from parfocal.core.setup import plain_fault
+
+
+@dataclass(frozen=True)
+class RecipeRow:
+    """One recipe: its name, what it trains, and where its code is; nothing is imported by it.
+
+    Parameters
+    ----------
+    name
+        Of the recipe, and of the model that it makes.
+    what
+        What is trained, in a few words.
+    settings
+        Import address of its settings, as "module:Class"; their defaults are the recipe.
+    maker
+        Import address of the function that trains, calibrates and saves the model.
+    quick
+        Settings that ``--quick`` changes: for a trial of the whole way in minutes on two cores.
+    """
+
+    name: str
+    what: str
+    settings: str
+    maker: str
+    quick: Mapping[str, Any] = field(default_factory=dict)
+
+
+RECIPES = (
+    RecipeRow(
+        name="pair-fluorescence",
+        what="signed defocus from two fluorescence images, by simulated optics alone",
+        settings="parfocal.train.pair_task:PairRecipe",
+        maker="parfocal.train.making:make_model",
+        quick={"steps": 1200, "epoch_steps": 300, "members": 1},
+    ),
+)
+QUICK = "-quick"
+"""Ending of a quick model's name, so that it never hides the whole one."""
+
+
+def find_recipe(name: str) -> RecipeRow:
+    """The row of a name; an unknown one raises UnknownNameError with the names there are."""
+    for row in RECIPES:
+        if row.name == name:
+            return row
+    raise UnknownNameError("recipe", name, [row.name for row in RECIPES])
+
+
+def load_address(address: str) -> Any:
+    """What an import address "module:name" stands for."""
+    module, _, name = address.partition(":")
+    return getattr(import_module(module), name)
+
+
+def settle(row: RecipeRow, changes: Mapping[str, Any], *, is_quick: bool = False) -> BaseModel:
+    """Settings of a recipe with some changes.
+
+    Raises
+    ------
+    InputError
+        If a setting does not exist, or its value cannot be.
+
+    Examples
+    --------
+    >>> settle(find_recipe("pair-fluorescence"), {"steps": 50}, is_quick=True).name
+    'pair-fluorescence-quick'
+    """
+    settings: type[BaseModel] = load_address(row.settings)
+    values: dict[str, Any] = {"name": row.name}
+    if is_quick:
+        values |= {"name": row.name + QUICK, **row.quick}
+    known = sorted(settings.model_fields)
+    for setting in changes:
+        if setting not in known:
+            raise InputError(
+                f"{row.name} has no setting {setting!r}; choose one of: {', '.join(known)}."
+            )
+    try:
+        return settings.model_validate(values | dict(changes))
+    except ValidationError as error:
+        faults = "; ".join(plain_fault(fault) for fault in error.errors())
+        raise InputError(f"{row.name} cannot be trained so: {faults}.") from error

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from parfocal.predict.pair_predictor import Calibration
+from parfocal.train.held_out import FieldTrials, calibrate, measure_answers
+
+
+def _trials(count=2000, *, seed=0, spread=None, error=None, certainty=None, clear=None):
+    dice = np.random.default_rng(seed)
+    spread = dice.uniform(0.2, 0.8, count) if spread is None else spread
+    truth = dice.uniform(-7, 7, count)
+    # The networks are twice as sure as they should be.
+    error = 2 * spread * dice.normal(size=count) if error is None else error
+    return FieldTrials(
+        kinds=np.array(["neurites", "nematode"] * (count // 2)),
+        photons=np.exp(dice.uniform(1.1, 6.9, count)),
+        truth=truth,
+        centre=truth + error,
+        spread=spread,
+        certainty=np.full(count, 0.5) if certainty is None else certainty,
+        is_clear=np.ones(count, bool) if clear is None else clear,
+    )
+
+
+def _inside(trials, calibration):
+    return measure_answers(trials, calibration)[1]["all"]
+
+
+def test_the_interval_holds_nine_of_ten_on_other_fields_however_wrong_the_networks_doubt():
+    spread = np.random.default_rng(5).uniform(0.05, 0.15, 2000)
+    calibration, faults = calibrate(_trials(spread=spread), Calibration())
+    assert not faults
+    assert _inside(_trials(seed=1, spread=spread), calibration) == pytest.approx(0.9, abs=0.02)
+    assert calibration.widen == pytest.approx(2 * 1.645, rel=0.1)
+    assert calibration.floor == 0.02
+
+
+def test_a_spread_that_says_nothing_gets_the_largest_floor():
+    dice = np.random.default_rng(2)
+    trials = _trials(spread=np.exp(dice.normal(-4, 1, 2000)), error=0.4 * dice.normal(size=2000))
+    assert calibrate(trials, Calibration())[0].floor == 0.5
+
+
+def test_answers_begin_where_they_are_good():
+    dice = np.random.default_rng(3)
+    certainty = dice.uniform(0, 1, 2000)
+    error = np.where(certainty < 0.4, 5.0, 0.2) * dice.normal(size=2000)
+    calibration, faults = calibrate(_trials(error=error, certainty=certainty), Calibration())
+    assert 0.3 <= calibration.least_certainty <= 0.4
+    assert not faults
+
+
+def test_wrong_signs_alone_move_the_threshold():
+    certainty = np.linspace(0, 1, 2000)
+    trials = _trials(error=np.zeros(2000), certainty=certainty)
+    flipped = np.where((certainty < 0.5) & (np.abs(trials.truth) < 0.7), -1, 1)
+    turned = FieldTrials(**(vars(trials) | {"centre": trials.truth * flipped}))
+    assert calibrate(turned, Calibration())[0].least_certainty > 0.15
+
+
+def test_a_rule_that_cannot_be_met_is_said_and_a_tenth_still_gets_answers():
+    dice = np.random.default_rng(4)
+    certainty = dice.uniform(0, 1, 2000)
+    trials = _trials(error=6 * dice.normal(size=2000), certainty=certainty)
+    calibration, faults = calibrate(trials, Calibration())
+    assert "rule for answers was not met" in faults[0]
+    assert calibration.least_certainty == pytest.approx(0.9, abs=0.06)
+    assert trials.answered(calibration.least_certainty).mean() >= 0.1
+
+
+def test_too_few_answers_leave_the_interval_as_it_was_and_say_so():
+    clear = np.zeros(20, bool)
+    clear[:8] = True
+    calibration, faults = calibrate(_trials(20, clear=clear), Calibration())
+    assert calibration.widen == Calibration().widen
+    assert any("not calibrated: 8" in fault for fault in faults)
+
+
+def test_metrics_count_answers_by_kind_and_by_signal():
+    clear = np.arange(2000) % 2 == 0  # neurites alone
+    certainty = np.full(2000, 0.5)
+    certainty[1] = np.nan
+    trials = _trials(clear=clear, certainty=certainty)
+    metrics, coverage = measure_answers(trials, Calibration())
+    assert metrics["answered_neurites"] == 1.0
+    assert metrics["answered_nematode"] == 0.0
+    assert metrics["answered_all"] == 0.5
+    assert "nematode" not in coverage
+    assert {"all", "neurites", "dim", "medium", "bright"} == set(coverage)
+    size = np.abs(trials.error[clear])
+    assert metrics["median_error_depths_all"] == pytest.approx(np.median(size), abs=1e-4)
+    assert metrics["mean_error_depths_all"] == pytest.approx(size.mean(), abs=1e-4)
+    truth, centre = trials.truth[clear], trials.centre[clear]
+    wrong = (truth * centre < 0)[np.abs(truth) > 0.5].mean()
+    assert metrics["wrong_signs_all"] == pytest.approx(wrong, abs=1e-4)
