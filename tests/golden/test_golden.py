@@ -58,7 +58,8 @@ def test_every_public_name_exists():
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "score", "simulate", "drive", "benchmark", "benchmark replay", "demo", "doctor"]
+    "verb",
+    ["", "score", "simulate", "drive", "train", "benchmark", "benchmark replay", "demo", "doctor"],
 )
 def test_help_text_is_the_golden_one(verb, capsys, monkeypatch):
     import typer.rich_utils

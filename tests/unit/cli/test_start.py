@@ -26,6 +26,7 @@ print("PROBE" + json.dumps([status, seconds, [m for m in {heavy!r} if m in sys.m
         ["--version"],
         ["score", "--help"],
         ["drive", "--help"],
+        ["train", "--help"],
         ["benchmark", "replay", "--help"],
         ["demo", "--help"],
         ["doctor", "--help"],
