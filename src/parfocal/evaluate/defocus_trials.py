@@ -79,6 +79,7 @@ class DefocusTrial:
     depth_um: float
     dof_um: float
     status: Status
+    reason: str = ""
     defocus_um: float | None = None
     interval_um: tuple[float, float] | None = None
 
@@ -142,6 +143,7 @@ def try_pair(
         depth_um=known.depth_um,
         dof_um=known.setup.depth_of_field_um,
         status=Status(guess.status),
+        reason=answer.reason,
         defocus_um=guess.defocus_um,
         interval_um=answer.interval_um,
     )

@@ -40,9 +40,13 @@ class Reader:
         assert float(np.ptp(images[:, 0, 0])) == spacing_um
         answer = (float(images[0, 0, 0]) - FOCUS_UM) * (1 + self.share)
         if images[0, 0, 0] < self.deaf_below:
-            return SimpleNamespace(status=Status.UNCERTAIN, defocus_um=None, interval_um=None)
+            return SimpleNamespace(
+                status=Status.UNCERTAIN, reason="deaf", defocus_um=None, interval_um=None
+            )
         interval = (answer - self.half_um, answer + self.half_um)
-        return SimpleNamespace(status=Status.FOUND, defocus_um=answer, interval_um=interval)
+        return SimpleNamespace(
+            status=Status.FOUND, reason="", defocus_um=answer, interval_um=interval
+        )
 
 
 def test_only_pairs_within_distance_and_reach_are_tried():
@@ -103,6 +107,7 @@ def test_what_was_declined_moves_nowhere_and_has_no_score():
     trials = try_stack(Reader(deaf_below=5.0), known)
     answered = sum(trial.status == Status.FOUND for trial in trials)
     assert 0 < answered < len(trials)
+    assert {trial.reason for trial in trials} == {"", "deaf"}
     assert len(after_one_move(known, trials)) == answered
     nothing = score_trials(try_stack(Reader(deaf_below=99.0), known))
     assert nothing.answered == 0
