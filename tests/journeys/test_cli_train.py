@@ -80,14 +80,16 @@ def test_an_interrupt_keeps_the_checkpoint_and_says_how_to_go_on(tmp_path, monke
     from parfocal.train import making
 
     def stopped(*_arguments, **_options):
-        (tmp_path / "member-0.ckpt").touch()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(making, "train_network", stopped)
     assert run([*TINY, "--out", str(tmp_path)]) == 130
+    assert "before the first checkpoint" in capsys.readouterr().err
+    (tmp_path / "member-0.ckpt").touch()
+    assert run([*TINY, "--out", str(tmp_path)]) == 130
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "The same command goes on from there" in said
+    assert "the same command goes on from there" in said
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,9 @@ def run_train(request: TrainRequest) -> int:
                 on_progress=_reporter(begin),
             )  # fmt: skip
     except KeyboardInterrupt:
-        kept = "its checkpoint is" if any(folder.glob("*.ckpt")) else "no checkpoint is yet"
-        text = f"stopped; {kept} in {folder}. The same command goes on from there."
+        text = f"stopped; a checkpoint is in {folder}, and the same command goes on from there."
+        if not any(folder.glob("*.ckpt")):
+            text = "stopped before the first checkpoint; the same command begins anew."
         sys.stderr.write(f"parfocal: {printable(text)}\n")
         raise typer.Abort from None
     if request.as_json:

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from parfocal.predict.pair_predictor import Calibration
-from parfocal.train.held_out import FieldTrials, calibrate, measure_answers
+from parfocal.core.results import DefocusEstimate, Status
+from parfocal.predict.checks import effective_depth_um
+from parfocal.predict.pair_predictor import Calibration, PairPredictor
+from parfocal.simulate.batches import FieldBatches
+from parfocal.train.held_out import FieldTrials, HeldOut, calibrate, measure_answers, try_fields
 
 
 def _trials(count=2000, *, seed=0, spread=None, error=None, certainty=None, clear=None):
@@ -95,3 +99,53 @@ def test_metrics_count_answers_by_kind_and_by_signal():
     truth, centre = trials.truth[clear], trials.centre[clear]
     wrong = (truth * centre < 0)[np.abs(truth) > 0.5].mean()
     assert metrics["wrong_signs_all"] == pytest.approx(wrong, abs=1e-4)
+
+
+FEW = HeldOut(objects=("nematode", "hair_cells"), fields=3, size_px=64, seed=9)
+
+
+class Stub(PairPredictor):
+    """Answers with two classes of one width of the optics' own unit, or declines every third."""
+
+    def __init__(self):
+        self.device = torch.device("cpu")
+        self.calibration = Calibration(classes_reach=4.0)
+        self.asked = []
+
+    def predict(self, images, *, spacing_um, setup):
+        assert self.calibration.least_certainty < 0
+        assert images.shape == (2, 64, 64)
+        self.asked.append((spacing_um, setup))
+        if len(self.asked) % 3 == 0:
+            return DefocusEstimate(status=Status.SATURATED, reason="full")
+        depth_um = effective_depth_um(setup)
+        return DefocusEstimate(
+            status=Status.FOUND, reason="", defocus_um=0.0, defocus_dof=0.0,
+            interval_um=(0.0, 0.0), certainty=0.7, probabilities=np.array([0.5, 0.5]),
+            classes_um=depth_um * np.array([1.0, 3.0]),
+        )  # fmt: skip
+
+
+def test_fields_are_asked_as_a_user_would_and_the_truth_is_the_first_images():
+    stub = Stub()
+    trials = try_fields(stub, FEW, seed=2)
+    assert trials.kinds.tolist() == ["nematode"] * 3 + ["hair_cells"] * 3
+    source = FieldBatches(
+        batch=8, size_px=64, seed=2009, objects=("nematode",), textures=0, reach_depths=4.0, reuse=1
+    )
+    fields = source.draw()
+    truth = (fields.z_um[:, 0] / fields.depth_um)[:3]
+    np.testing.assert_allclose(trials.truth[:3], truth, rtol=1e-5)
+    np.testing.assert_allclose(trials.photons[:3], fields.photons[:3], rtol=1e-5)
+    assert stub.asked[0][0] == pytest.approx(float(fields.z_um[0, 1] - fields.z_um[0, 0]))
+    assert stub.asked[0][1].na == pytest.approx(float(fields.na[0]))
+    np.testing.assert_allclose(trials.centre[:2], 2.0, rtol=1e-5)
+    np.testing.assert_allclose(trials.spread[:2], 1.0, rtol=1e-5)
+    assert trials.is_clear.tolist() == [True, True, False] * 2
+    assert np.isnan(trials.certainty[2])
+    assert stub.calibration == Calibration(classes_reach=4.0)
+
+
+def test_fields_that_measure_are_not_those_that_calibrate():
+    first, second = (try_fields(Stub(), FEW, seed=seed).truth for seed in (0, 1))
+    assert not set(first) & set(second)
