@@ -5,6 +5,7 @@ import torch
 
 from parfocal.core.errors import InputError, ReadError
 from parfocal.models import load_model
+from parfocal.train import making
 from parfocal.train.held_out import HeldOut
 from parfocal.train.making import code_revision, machine_name, make_model, require_unseen
 from parfocal.train.pair_task import PairRecipe
@@ -72,6 +73,23 @@ def test_a_checkpoint_of_other_settings_is_refused_and_more_members_are_not_othe
     more = TINY.model_copy(update={"members": 1})
     make_model(more, tmp_path, held_out=FEW, on_progress=steps.append)
     assert steps[0].what.startswith("measuring")
+
+
+def test_an_old_card_never_stands_beside_new_weights(tmp_path, monkeypatch):
+    make_model(TINY, tmp_path, held_out=FEW)
+
+    def kill(*_arguments):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(making, "save_model", kill)
+        with pytest.raises(KilledError):
+            make_model(TINY, tmp_path, seed=1, held_out=FEW)
+    assert not (tmp_path / "card.json").exists()
+    steps = []
+    make_model(TINY, tmp_path, seed=1, held_out=FEW, on_progress=steps.append)
+    assert steps[0].what.startswith("measuring")
+    assert load_model(tmp_path)[1].seed == 1
 
 
 def test_specimens_of_a_trained_family_cannot_measure():
