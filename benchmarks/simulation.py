@@ -72,8 +72,11 @@ def _print_stack(rounds: int) -> None:
     which = z[:, None] - h + LAYERS - 1
     defocus = [(k - LAYERS + 1) * STEP_UM for k in range(LAYERS + PLANES - 1)]
 
+    # Each side is given its optics in the form it takes: transfer functions here, points there.
+    otfs = table.otfs(defocus, band)
+
     def ours() -> Tensor:
-        return incoherent_images(volume, table.otfs(defocus, band), which, band=band)
+        return incoherent_images(volume, otfs, which, band=band)
 
     small = Band.of((WINDOW_PX, WINDOW_PX), **limits)
     real = table.otfs(defocus, small)

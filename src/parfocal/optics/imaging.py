@@ -16,8 +16,8 @@ from torch import Tensor
 
 from parfocal.core.errors import ShapeError
 
-BLOCK = 2**14  # frequencies
-PLANES_TOGETHER = 64
+BLOCK, BLOCK_OF_MANY = 2**14, 2**12  # frequencies
+PLANES_TOGETHER, FEW_PLANES = 64, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,26 +81,27 @@ class Band:
                 f"These images are {tuple(images.shape[-2:])} px (y, x), "
                 f"but the band was made for {self.shape}; make one for each size."
             )
-        rows = []
-        for image in images.reshape(-1, *self.shape):  # one at a time stays in cache
+        flat = images.reshape(-1, *self.shape)
+        spectra = images.new_empty((len(flat), 2, len(self.index)))
+        for number, image in enumerate(flat):  # one at a time stays in cache
             kept = torch.fft.rfft2(image).flatten().index_select(0, self.index)
-            rows.append(torch.stack((kept.real, kept.imag)))
-        if not rows:
-            return images.new_zeros((*images.shape[:-2], 2, len(self.index)))
-        return torch.stack(rows).reshape(*images.shape[:-2], 2, len(self.index))
+            spectra[number, 0], spectra[number, 1] = kept.real, kept.imag
+        return spectra.reshape(*images.shape[:-2], 2, len(self.index))
 
     def images(self, spectra: Float[Tensor, "*b 2 n"]) -> Float[Tensor, "*b y x"]:
         """Images whose spectra are these inside the band and zero outside."""
         size_y, size_x = self.shape
-        whole = torch.zeros(
-            (*spectra.shape[:-2], size_y * (size_x // 2 + 1)),
-            dtype=torch.complex128 if spectra.dtype == torch.float64 else torch.complex64,
-            device=spectra.device,
-        )
-        whole.index_copy_(-1, self.index, torch.complex(spectra[..., 0, :], spectra[..., 1, :]))
-        planes = whole.view(*spectra.shape[:-2], size_y, size_x // 2 + 1)
-        images: Tensor = torch.fft.irfft2(planes, s=self.shape)
-        return images
+        shape = (size_y, size_x // 2 + 1)
+        kind = torch.complex128 if spectra.dtype == torch.float64 else torch.complex64
+        whole = torch.zeros(shape[0] * shape[1], dtype=kind, device=spectra.device)
+        rows = spectra.reshape(-1, *spectra.shape[-2:])
+        images = spectra.new_empty((len(rows), size_y, size_x))
+        for number, (real, imag) in enumerate(rows):  # one at a time stays in cache
+            if spectra.requires_grad:
+                whole = torch.zeros_like(whole)
+            whole.index_copy_(0, self.index, torch.complex(real, imag))
+            images[number] = torch.fft.irfft2(whole.view(shape), s=self.shape)
+        return images.reshape(*spectra.shape[:-2], size_y, size_x)
 
 
 def plane_otfs(
@@ -224,21 +225,46 @@ def images_of_spectra(
     if otfs.is_complex():
         even, odd = otfs.real.contiguous(), otfs.imag.contiguous()
         swapped = torch.stack((-spectra[:, 1], spectra[:, 0]), 1)
-    table = which.tolist()
     planes: list[Tensor] = []
-    for first in range(0, len(table), PLANES_TOGETHER):
-        rows = table[first : first + PLANES_TOGETHER]
+    for first in range(0, len(which), PLANES_TOGETHER):
+        rows = which[first : first + PLANES_TOGETHER]
+        runs = _runs(rows)
         sums = spectra.new_zeros((len(rows), *spectra.shape[1:]))
-        # A block of frequencies of all layers and planes stays in cache while it is summed.
-        for start in range(0, spectra.shape[-1], BLOCK):
-            part = slice(start, start + BLOCK)
-            for plane, row in enumerate(rows):
-                total = sums[plane, :, part]
-                for layer, place in enumerate(row):
-                    if place < 0:
-                        continue
-                    total.addcmul_(spectra[layer, :, part], even[place, part])
-                    if otfs.is_complex():
-                        total.addcmul_(swapped[layer, :, part], odd[place, part])
-        planes += [band.images(sums[plane]) for plane in range(len(rows))]
+        # A block of frequencies of all planes stays in cache while layers are summed.
+        block = BLOCK if len(rows) <= FEW_PLANES else BLOCK_OF_MANY
+        for start in range(0, spectra.shape[-1], block):
+            part = slice(start, start + block)
+            own, real = spectra[..., part], even[:, part].contiguous()
+            imag = odd[:, part].contiguous() if otfs.is_complex() else real
+            total = torch.zeros_like(sums[:, :, part])
+            for layer, plane, place, count in runs:
+                some = total[plane : plane + count]
+                some.addcmul_(own[layer], real[place : place + count, None])
+                if otfs.is_complex():
+                    some.addcmul_(swapped[layer, :, part], imag[place : place + count, None])
+            sums[:, :, part] = total
+        planes += list(band.images(sums))
     return torch.stack(planes) if planes else spectra.new_zeros((0, *band.shape))
+
+
+def _runs(which: Int[Tensor, "z columns"]) -> list[tuple[int, int, int, int]]:
+    """Layer, first plane, first row of its transfer functions, and how many follow each other.
+
+    Where planes are as far apart as layers, each layer needs neighbouring rows for neighbouring
+    planes: these are multiplied together.
+
+    Examples
+    --------
+    >>> _runs(torch.tensor([[2, 0], [3, -1], [4, 7]]))
+    [(0, 0, 2, 3), (1, 0, 0, 1), (1, 2, 7, 1)]
+    """
+    runs = []
+    for layer, rows in enumerate(which.T.tolist()):
+        first = 0
+        for plane in range(1, len(rows) + 1):
+            if plane < len(rows) and rows[first] >= 0 and rows[plane] == rows[plane - 1] + 1:
+                continue
+            if rows[first] >= 0:
+                runs.append((layer, first, rows[first], plane - first))
+            first = plane
+    return runs
