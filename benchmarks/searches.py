@@ -9,11 +9,13 @@ is counted apart. Every search gets the same scene afresh, its optics, and ``ten
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -60,11 +62,12 @@ SEARCHES: dict[str, tuple[drive.Search, bool]] = {
     "early stop": (drive.EarlyStopSearch(), True),
     "coarse, then fine": (drive.CoarseFineSearch(), True),
     "chain: Brent, coarse-fine, sweep": (drive.ChainSearch(), True),
+    "auto: Bayesian, else coarse-fine": (drive.AutoSearch(), True),
     "Bayesian": (drive.BayesianSearch(), True),
     "Bayesian, optics unknown": (drive.BayesianSearch(), False),
 }
 BASELINES = ("OughtaFocus: Brent, 10 um, to 0.1 um", "the same over the limits")
-RECOMMENDED = "Bayesian"
+RECOMMENDED = ("auto: Bayesian, else coarse-fine", "Bayesian")
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,8 @@ def print_table(runs: list[Run]) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for search in SEARCHES:
         rows = [run for run in runs if run.search == search]
+        if not rows:
+            continue
         found = [run for run in rows if run.held is not None]
         images = np.array([run.images for run in rows])
         held = f"{np.mean([run.held for run in found]):.0%}" if found else ""
@@ -149,14 +154,15 @@ def print_runs(runs: list[Run]) -> None:
     """Print both tables, and the recommended search against the baseline."""
     easy, hard = ([run for run in runs if bool(run.hard) is is_hard] for is_hard in (False, True))
     for title, some in (("scenes", easy), ("hard scenes (sparse, thick or dim)", hard)):
-        print(f"\n{len(some) // len(SEARCHES)} {title}:\n")
+        print(f"\n{len({run.scene for run in some})} {title}:\n")
         print_table(some)
-    chosen = [run for run in easy if run.search == RECOMMENDED]
-    for name in BASELINES:
-        other = [run for run in easy if run.search == name]
+    for ours, name in itertools.product(RECOMMENDED, BASELINES):
+        chosen, other = ([run for run in easy if run.search == each] for each in (ours, name))
+        if not chosen or not other:
+            continue
         ratio = np.mean([run.images for run in chosen]) / np.mean([run.images for run in other])
         print(
-            f"\n{RECOMMENDED} takes {ratio:.2f} of the images of {name!r}, and is in focus in "
+            f"\n{ours!r} takes {ratio:.2f} of the images of {name!r}, and is in focus in "
             f"{np.mean([run.good for run in chosen]):.1%} against "
             f"{np.mean([run.good for run in other]):.1%} of the scenes."
         )
@@ -168,12 +174,16 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="40 scenes")
     parser.add_argument("--scenes", type=int, default=200, help="how many (default 200)")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument(
+        "--only", action="append", choices=[*SEARCHES], help="these searches alone; repeatable"
+    )
     parser.add_argument("--failures", action="store_true", help="list what was not in focus")
     options = parser.parse_args()
     numbers = range(FIRST_SCENE, FIRST_SCENE + (40 if options.quick else options.scenes))
     began_s = time.monotonic()
     with ProcessPoolExecutor(max_workers=options.jobs) as pool:
-        runs = [run for some in pool.map(focus_all, numbers) for run in some]
+        work = partial(focus_all, searches=tuple(options.only or SEARCHES))
+        runs = [run for some in pool.map(work, numbers) for run in some]
     print_runs(runs)
     print(f"\n{time.monotonic() - began_s:.0f} s in {options.jobs} processes.")
     if options.failures:

@@ -11,7 +11,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from parfocal.core.results import Status
-from parfocal.drive.beside import BESIDE_DOF as OTHER_LOBE_DOF
 from parfocal.drive.beside import REUSE_DOF
 from parfocal.drive.checks import judge
 from parfocal.drive.focus_belief import (
@@ -34,11 +33,12 @@ BLIND_IMAGES = 12
 # Shares of a depth of field: the answer may stay at an image this near, the images beside it lie
 # this far away, places count as looked at this near, and candidates lie so far from what is
 # believed.
-STAY_DOF, BESIDE_DOF, SEEN_DOF = 0.25, 1.5, 0.35
-BESIDE_FROM_DOF, BESIDE_TO_DOF = 0.7, 6.0
+STAY_DOF, BESIDE_DOF, SEEN_DOF = 0.3, 1.5, 0.35
+BESIDE_FROM_DOF, BESIDE_TO_DOF = 0.7, 8.0
 STEPS_DOF = (0.0, 0.7, 1.5, 2.5, 4.0, 6.0, 9.0, 13.0)
 MORE_DOF = (0.75, 1.5, 2.5, 4.0)
 EVEN_CANDIDATES = 17
+OTHER_LOBE_DOF = (-3.0, -1.5, 1.5, 3.0)
 OTHER_LOBE_SHARES = (-1 / 16, 1 / 16, -1 / 8, 1 / 8)  # of the range, where no optics are known
 # What glows is bright on dark: its mean is this far (in standard deviations) above its median, and
 # its standard deviation is this share of the mean.
