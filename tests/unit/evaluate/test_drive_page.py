@@ -46,7 +46,7 @@ def test_the_page_stands_alone_and_shows_every_image(found):
     for shot in found.shots:
         assert f"<b>{shot.number}: {shot.z_reached_um:.2f} µm</b>" in page
     assert f'<p class="answer">{found.z_um:.2f} µm' in page
-    assert f"off by {found.z_um - 12.0:+.2f} µm" in page
+    assert f"off by {found.z_um - 12.0:+z.2f} µm" in page
     assert "at the answer" in page
     assert "depth of field 2.2 µm" in page
     assert "Run &lt;1&gt;" in page
