@@ -44,8 +44,8 @@ def test_the_page_stands_alone_and_shows_every_image(found):
     assert not re.search(r"<script|<link|src=\"(?!data:)|url\((?!#)", page)
     assert page.count('<img alt="image ') == found.images
     for shot in found.shots:
-        assert f"<b>{shot.number}: {shot.z_reached_um:.2f} µm</b>" in page
-    assert f'<p class="answer">{found.z_um:.2f} µm' in page
+        assert f"<b>{shot.number}: {shot.z_reached_um:z.2f} µm</b>" in page
+    assert f'<p class="answer">{found.z_um:z.2f} µm' in page
     assert f"off by {found.z_um - 12.0:+z.2f} µm" in page
     assert "at the answer" in page
     assert "depth of field 2.2 µm" in page
