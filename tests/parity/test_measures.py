@@ -389,6 +389,23 @@ def test_low_cosines_are_the_first_terms_of_scipy(size, part):
     np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("kept", [(291, 131), (300, 130), (520, 259), (31, 33)])
+def test_low_cosines_in_float32_are_the_first_terms_of_scipy(kept, fast, monkeypatch):
+    monkeypatch.setattr(cosines, "ROWS_PX_CPU", 50_000)  # several strips
+    if not fast:  # as on a processor without the widest registers
+        monkeypatch.setattr(cosines, "_has_fast_products", lambda _: False)
+    images = fabricate_image(2 * 600, 260).reshape(2, 600, 260)
+    expected = scipy.fft.dctn(images, norm="ortho", axes=(-2, -1))[:, : kept[0], : kept[1]]
+    offset = images.mean(axis=(-2, -1), keepdims=True)
+    expected[:, 0, 0] -= offset[:, 0, 0] * math.sqrt(600 * 260)
+    counts, offsets = (torch.from_numpy(np.float32(values)) for values in (images, offset))
+    got = cosines.low_cosines(counts, *kept, offset=offsets)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-3)
+    alone = cosines.low_cosines(counts[1], *kept, offset=offsets[1])
+    np.testing.assert_allclose(alone, expected[1], rtol=1e-4, atol=2e-3)
+
+
 def test_low_cosines_of_some_rows_at_a_time_are_the_first_terms_of_scipy(monkeypatch):
     monkeypatch.setattr(cosines, "ROWS_PX_CPU", 5000)  # strips of 9 and 8 rows, the last shorter
     image = fabricate_image(2 * 300, 260).reshape(2, 300, 260)

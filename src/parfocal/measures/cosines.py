@@ -15,17 +15,20 @@ from parfocal.measures.local import weigh_neighbours
 CACHED_SIZES = 16
 # On a CPU a matrix product wins where the terms it makes cost less than a Fourier transform.
 PRODUCT_TERMS = 128
+PRODUCT_AREA_FAST = 2**21  # terms by length of a line, where products use the widest registers
+FOLDED_TERMS = 256  # more terms are worth another fold
 ROWS_PX_CPU = 2**18  # pixels transformed at once
 
 
 def low_cosines(
-    images: Images, kept_y: int, kept_x: int
+    images: Images, kept_y: int, kept_x: int, *, offset: Tensor | None = None
 ) -> Float[Tensor, "*batch {kept_y} {kept_x}"]:
-    """The first ``kept_y`` x ``kept_x`` terms of the orthonormal DCT-II.
+    """The first ``kept_y`` x ``kept_x`` terms of the orthonormal DCT-II of ``images - offset``.
 
     Few terms: two truncated matrix products, after the image is folded so that even and odd
     terms cost half each. Many terms: along each axis a real FFT of the reordered line and a
-    turn of phase [Makhoul1980]_, the second axis for the kept terms of the first alone.
+    turn of phase [Makhoul1980]_, the second axis for the kept terms of the first alone, or by a
+    product where that is faster than turning the terms over for a Fourier transform.
 
     Examples
     --------
@@ -33,10 +36,65 @@ def low_cosines(
     tensor([[4., 0.],
             [0., 0.]])
     """
-    even = images.shape[-1] % 2 == 0 and images.shape[-2] % 2 == 0
-    if even and max(kept_y, kept_x) <= PRODUCT_TERMS:
-        return _folded_product(images, kept_y, kept_x)
-    return _cosines_down(_cosines_down(images, kept_x), kept_y)
+    size_y, size_x = images.shape[-2:]
+    if size_y % 2 == 0 and size_x % 2 == 0 and max(kept_y, kept_x) <= PRODUCT_TERMS:
+        return _folded_product(images, kept_y, kept_x, offset)
+    if _has_fast_products(images) and size_y % 2 == 0 and kept_y * size_y <= PRODUCT_AREA_FAST:
+        flat = _cosines_along(images, kept_x, offset).flatten(0, -3)
+        terms = flat.new_empty(len(flat), kept_y, kept_x)
+        for image, into in zip(flat, terms, strict=True):
+            _multiply_down(image, into)
+        return terms.reshape(*images.shape[:-2], kept_y, kept_x)
+    less = images if offset is None else images - offset
+    return _cosines_down(_cosines_down(less, kept_x), kept_y)
+
+
+def _has_fast_products(images: Tensor) -> bool:
+    return images.dtype == torch.float32 and not images.requires_grad and _widest(images.device)
+
+
+@lru_cache(maxsize=CACHED_SIZES)
+def _widest(device: torch.device) -> bool:
+    """Whether oneDNN is there and uses AVX-512: the BLAS of torch does not on every processor."""
+    return (
+        device.type == "cpu"
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    )
+
+
+def _product(lines: Tensor, waves: Tensor) -> Tensor:
+    """``lines @ waves.T``."""
+    if _has_fast_products(lines) and _has_fast_products(waves):
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(lines, waves, None, "none", [], "")
+        return product
+    return lines @ waves.T
+
+
+def _cosines_along(images: Tensor, kept: int, offset: Tensor | None) -> Tensor:
+    """Terms of each row; some rows at a time, whose spectra stay in the cache."""
+    size_y, size_x = images.shape[-2:]
+    step = max(1, ROWS_PX_CPU // size_x // max(1, images[..., 0, 0].numel()))
+    terms = images.new_empty(*images.shape[:-1], kept)
+    for first in range(0, size_y, step):
+        rows = images[..., first : first + step, :]
+        less = rows if offset is None else rows - offset
+        terms[..., first : first + step, :] = _cosines_of_rows(less, kept)
+    return terms if images.dim() > 2 else terms[None]
+
+
+def _multiply_down(columns: Tensor, into: Tensor, *, scale: float = 1.0) -> None:
+    """Terms of each column, by products; the even terms are those of a line half as long."""
+    size, kept = columns.shape[0], into.shape[0]
+    even, odd = _cosine_halves(size, kept, columns.dtype, columns.device, scale)
+    top, bottom = columns[: size // 2], columns[size // 2 :].flip(0)
+    into[1::2] = _product(odd, (top - bottom).T)
+    folded = top.add_(bottom)
+    if kept > FOLDED_TERMS and size % 4 == 0:
+        _multiply_down(folded, into[::2], scale=scale * math.sqrt(0.5))
+    else:
+        into[::2] = _product(even, folded.T)
 
 
 def _cosines_down(images: Tensor, kept: int) -> Tensor:
@@ -51,28 +109,40 @@ def _cosines_down(images: Tensor, kept: int) -> Tensor:
     return turned
 
 
-def _folded_product(images: Tensor, kept_y: int, kept_x: int) -> Tensor:
-    half_y, half_x = images.shape[-2] // 2, images.shape[-1] // 2
-    rows = _cosine_halves(2 * half_y, kept_y, images.dtype, images.device)
-    columns = _cosine_halves(2 * half_x, kept_x, images.dtype, images.device)
-    top, bottom = images[..., :half_y, :], images[..., half_y:, :].flip(-2)
-    terms = images.new_empty(*images.shape[:-2], kept_y, kept_x)
-    for odd_y, folded in enumerate((top + bottom, top - bottom)):
-        part = rows[odd_y] @ folded
-        left, right = part[..., :half_x], part[..., half_x:].flip(-1)
-        terms[..., odd_y::2, ::2] = (left + right) @ columns[0].T
-        terms[..., odd_y::2, 1::2] = (left - right) @ columns[1].T
-    return terms
+def _folded_product(images: Tensor, kept_y: int, kept_x: int, offset: Tensor | None) -> Tensor:
+    """Both axes by products of all images at once; the first leaves its terms turned over."""
+    size_y, size_x = images.shape[-2:]
+    count = images.shape[:-2].numel()
+    columns = _cosine_halves(size_x, kept_x, images.dtype, images.device)
+    rows = _cosine_halves(size_y, kept_y, images.dtype, images.device)
+    turned = images.new_empty(kept_x, count * size_y)
+    for odd, folded in enumerate(_folded(images, offset)):
+        turned[odd::2] = _product(columns[odd], folded)
+    terms = images.new_empty(kept_x * count, kept_y)
+    for odd, folded in enumerate(_folded(turned.view(kept_x * count, size_y), None)):
+        terms[:, odd::2] = _product(folded, rows[odd])
+    turned_back = terms.view(kept_x, count, kept_y).permute(1, 2, 0)
+    return turned_back.reshape(*images.shape[:-2], kept_y, kept_x)
+
+
+def _folded(images: Tensor, offset: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Rows folded in half: sum and difference of the halves, one row to each line of pixels."""
+    half = images.shape[-1] // 2
+    left, right = images[..., :half], images[..., half:].flip(-1)
+    if offset is not None:
+        left, right = left - offset, right - offset
+    return (left + right).view(-1, half), (left - right).view(-1, half)
 
 
 @lru_cache(maxsize=CACHED_SIZES)
 def _cosine_halves(
-    size: int, kept: int, dtype: torch.dtype, device: torch.device
+    size: int, kept: int, dtype: torch.dtype, device: torch.device, scale: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Even and odd terms of the transform, each over the first half of the line."""
+    """Even and odd terms of the transform, times scale, each over the first half of the line."""
     place = torch.arange(size // 2, dtype=torch.float64)
     term = torch.arange(kept, dtype=torch.float64)[:, None]
-    waves = torch.cos(math.pi * term * (2.0 * place + 1.0) / (2 * size)) * math.sqrt(2.0 / size)
+    waves = torch.cos(math.pi * term * (2.0 * place + 1.0) / (2 * size))
+    waves *= scale * math.sqrt(2.0 / size)
     waves[0] *= math.sqrt(0.5)
     waves = waves.to(device, dtype)
     return waves[::2].contiguous(), waves[1::2].contiguous()

@@ -76,7 +76,7 @@ def dcts(images: Images, *, cutoff: float = 0.5, prefilter_px: float = 0.0) -> S
 def _cosine_entropy(images: Tensor, *, weights: Tensor) -> Tensor:
     mean = images.mean(dim=(-2, -1), keepdim=True)
     # The mean returns as the constant term: it would cost float32 digits on the way.
-    terms = low_cosines(images - mean, *weights.shape)
+    terms = low_cosines(images, *weights.shape, offset=mean)
     terms[..., :1, :1] = mean * math.sqrt(images.shape[-2] * images.shape[-1])
     # Row by row, then in float64: a running float32 sum of equal squares drifts.
     rows = torch.linalg.vector_norm(images, dim=-1)
