@@ -88,6 +88,41 @@ def test_entropy_of_large_cells_is_the_score_of_each_crop(window_px, stride_px):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("odd_px", [0, 1, 2, 40, 700])
+def test_entropy_of_nearly_empty_windows_keeps_its_digits(odd_px):
+    rng = np.random.default_rng(5)
+    image = np.full((96, 96), 700, dtype=np.uint16)
+    image.flat[rng.choice(image.size, odd_px, replace=False)] = rng.integers(0, 1000, odd_px)
+    found = focus_map(image, "entropy", 48, 16)
+    np.testing.assert_allclose(found, crop_by_crop(image, "entropy", 48, 16), rtol=1e-6, atol=1e-12)
+
+
+def test_entropy_by_polynomial_is_that_by_table():
+    image = np.random.default_rng(6).normal(128, 20, (90, 120)).clip(0, 255).astype(np.uint8)
+    image[0, :2] = 0, 255  # a grey level for every value
+    by_table = focus_map(image.astype(np.float64), "entropy", 40, 7)
+    np.testing.assert_allclose(focus_map(image, "entropy", 40, 7), by_table, rtol=2e-7)
+
+
+@pytest.mark.parametrize("shape", [(300, 250), (255, 257), (256, 256)])
+def test_entropy_of_windows_around_the_largest_count_of_16_bits(shape):
+    image = texture((330, 340), "uint16")
+    image[:, 1:] = 7  # nearly all pixels in one bin
+    found = focus_map(image, "entropy", shape, 30)
+    torch_found = focus_map(torch.from_numpy(image * 1.0).requires_grad_(), "entropy", shape, 30)
+    np.testing.assert_allclose(found, torch_found.detach(), rtol=1e-6, atol=1e-12)
+
+
+def test_entropy_beside_a_gap_of_more_pixels_than_16_bits_count():
+    image = np.zeros((750, 200), dtype=np.uint16)
+    image[::7, ::3] = 9
+    found = focus_map(image, "entropy", (600, 40), 150)
+    torch_found = focus_map(
+        torch.from_numpy(image * 1.0).requires_grad_(), "entropy", (600, 40), 150
+    )
+    np.testing.assert_allclose(found, torch_found.detach(), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", sorted(fast.MEASURES))
 def test_compiled_and_torch_maps_agree_on_full_range_noise(name):
     image = np.random.default_rng(3).integers(0, 65_536, (61, 70), dtype=np.uint16)
