@@ -119,9 +119,9 @@ def _folded_product(images: Tensor, kept_y: int, kept_x: int, offset: Tensor | N
     for odd, folded in enumerate(_folded(images, offset)):
         turned[odd::2] = _product(columns[odd], folded)
     terms = images.new_empty(kept_x * count, kept_y)
-    for odd, folded in enumerate(_folded(turned.view(kept_x * count, size_y), None)):
+    for odd, folded in enumerate(_folded(turned.reshape(kept_x * count, size_y), None)):
         terms[:, odd::2] = _product(folded, rows[odd])
-    turned_back = terms.view(kept_x, count, kept_y).permute(1, 2, 0)
+    turned_back = terms.reshape(kept_x, count, kept_y).permute(1, 2, 0)
     return turned_back.reshape(*images.shape[:-2], kept_y, kept_x)
 
 
@@ -131,7 +131,7 @@ def _folded(images: Tensor, offset: Tensor | None) -> tuple[Tensor, Tensor]:
     left, right = images[..., :half], images[..., half:].flip(-1)
     if offset is not None:
         left, right = left - offset, right - offset
-    return (left + right).view(-1, half), (left - right).view(-1, half)
+    return (left + right).reshape(-1, half), (left - right).reshape(-1, half)
 
 
 @lru_cache(maxsize=CACHED_SIZES)
