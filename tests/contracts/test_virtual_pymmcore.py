@@ -19,6 +19,7 @@ WHY = "the extra mm is not installed: pip install 'parfocal[mm]'"
 unicore = pytest.importorskip("pymmcore_plus.experimental.unicore", reason=WHY)
 useq = pytest.importorskip("useq", reason=WHY)
 devices = pytest.importorskip("parfocal.simulate.pymmcore", reason=WHY)
+from parfocal.simulate import bench  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 BEADS = [
@@ -224,7 +225,7 @@ def test_cores_have_worlds_of_their_own_and_loading_anew_makes_a_new_one(tmp_pat
     assert (first.getZPosition(), first.getProperty("World", "Images")) == (0.0, 0)
     for core in (first, second):
         core.unloadAllDevices()
-    assert len(devices._BENCHES) == 0
+    assert len(bench._BENCHES) == 0
 
 
 def test_the_seed_of_the_file_decides_the_images(tmp_path):

@@ -11,22 +11,17 @@ cores of the process then share one microscope.
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from parfocal.core.errors import MissingExtraError, ParfocalError
+from parfocal.core.errors import MissingExtraError
+from parfocal.simulate.bench import PRESETS, as_device_error, bench_of, leave
 from parfocal.simulate.faults import Fault, FaultSettings
 from parfocal.simulate.microscope import VirtualMicroscope
-from parfocal.simulate.world import WorldSettings
-from parfocal.simulate.worlds import WORLDS, world_preset
 
 try:
     from pymmcore_plus import FocusDirection
@@ -44,95 +39,10 @@ try:
 except ImportError as error:
     raise MissingExtraError("The virtual microscope in pymmcore-plus", "mm") from error
 
-PRESETS = tuple(row.name for row in WORLDS)
-
 
 def config_path() -> Path:
     """Path of the configuration file that comes with the package."""
     return Path(__file__).with_name("virtual_microscope.cfg")
-
-
-@contextmanager
-def _as_device_error() -> Iterator[None]:
-    """Raise what a Micro-Manager device raises: RuntimeError."""
-    try:
-        yield
-    except ParfocalError as error:
-        raise RuntimeError(str(error)) from error
-
-
-class Bench:
-    """The one microscope that the devices of a core share, built when it is first used."""
-
-    def __init__(self) -> None:
-        self.settings: WorldSettings = world_preset(PRESETS[0])
-        self.preset = PRESETS[0]
-        self.settings_file = ""
-        self.devices: set[int] = set()
-        self._lock = threading.RLock()
-        self._scope: VirtualMicroscope | None = None
-
-    def scope(self) -> VirtualMicroscope:
-        """The microscope; from now on its settings are fixed."""
-        with self._lock:
-            if self._scope is None:
-                self._scope = VirtualMicroscope(self.settings)
-            return self._scope
-
-    def change(self, **values: object) -> None:
-        """Change settings before first use; later it is refused."""
-        with self._lock, _as_device_error():
-            if self._scope is not None:
-                raise RuntimeError(
-                    f"{', '.join(values)} can be set only before the microscope is used: set it "
-                    "before Initialize in the configuration file, or load the devices anew."
-                )
-            self.settings = self.settings.changed(**values)
-
-    def choose(self, preset: str) -> None:
-        """Take another preset, keeping seed and time."""
-        kept = {"seed": self.settings.seed, "time": self.settings.time}
-        new = world_preset(preset)
-        self.change(**{name: getattr(new, name) for name in type(new).model_fields} | kept)
-        self.preset = preset
-
-    def read(self, path: str) -> None:
-        """Take the settings of a JSON file."""
-        with _as_device_error():
-            try:
-                values = json.loads(Path(path).read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise RuntimeError(f"{path}: no readable settings of a world: {error}") from error
-            self.change(**dict(WorldSettings.of(**values)))
-        self.settings_file = path
-
-
-_BENCHES: WeakKeyDictionary[Any, Bench] = WeakKeyDictionary()
-_SHARED: dict[str, Bench] = {}
-_LOCK = threading.Lock()
-
-
-def bench_of(device: Device) -> Bench:
-    """The bench of the core that has loaded a device."""
-    owner = getattr(device.core.events.propertyChanged, "instance", None)
-    with _LOCK:
-        if owner is None:
-            bench = _SHARED.setdefault("process", Bench())
-        else:
-            bench = _BENCHES.setdefault(owner, Bench())
-        bench.devices.add(id(device))
-    return bench
-
-
-def _leave(device: Device) -> None:
-    """Take a device from its bench; the last one takes the bench along."""
-    bench = bench_of(device)
-    with _LOCK:
-        bench.devices.discard(id(device))
-        if not bench.devices:
-            for table in (_BENCHES, _SHARED):
-                for key in [key for key, value in table.items() if value is bench]:
-                    del table[key]
 
 
 if TYPE_CHECKING:
@@ -155,7 +65,7 @@ class _OnBench(_Mixin):
 
     def shutdown(self) -> None:
         """Leave the bench."""
-        _leave(self)
+        leave(self)
 
 
 class World(_OnBench, HubDevice):
@@ -288,7 +198,7 @@ class Camera(_OnBench, SimpleCameraDevice):
 
     def set_exposure(self, exposure: float) -> None:
         """Set the exposure in ms."""
-        with _as_device_error():
+        with as_device_error():
             self.scope.set_exposure_ms(float(exposure))
 
     def get_gain(self) -> float:
@@ -306,7 +216,7 @@ class Camera(_OnBench, SimpleCameraDevice):
 
     def snap(self, buffer: NDArray[Any]) -> Mapping[str, Any]:
         """Fill a buffer with one image."""
-        with _as_device_error():
+        with as_device_error():
             buffer[:] = self.scope.snap()
         entry = self.scope.ledger.entries[-1]
         return {"z_um": f"{entry.z_um:.4f}", "time_s": f"{entry.time_s:.6f}"}
@@ -321,7 +231,7 @@ class FocusStage(_OnBench, StageDevice):
 
     def set_position_um(self, val: float) -> None:
         """Move the focus."""
-        with _as_device_error():
+        with as_device_error():
             goal = float(val) + self._origin_um
             if self.scope.world.time == "real":
                 self.scope.begin_move_to_um(goal)
@@ -334,7 +244,7 @@ class FocusStage(_OnBench, StageDevice):
 
     def busy(self) -> bool:
         """Whether it moves; a move that failed raises here."""
-        with _as_device_error():
+        with as_device_error():
             return self.scope.is_moving("z")
 
     def home(self) -> None:
@@ -363,7 +273,7 @@ class XYStage(_OnBench, XYStageDevice):
 
     def set_position_um(self, x: float, y: float) -> None:
         """Move the specimen."""
-        with _as_device_error():
+        with as_device_error():
             goal = float(x) + self._origin_um[0], float(y) + self._origin_um[1]
             if self.scope.world.time == "real":
                 self.scope.begin_move_xy_to_um(*goal)
@@ -377,7 +287,7 @@ class XYStage(_OnBench, XYStageDevice):
 
     def busy(self) -> bool:
         """Whether it moves; a move that failed raises here."""
-        with _as_device_error():
+        with as_device_error():
             return self.scope.is_moving("xy")
 
     def home(self) -> None:
@@ -445,7 +355,7 @@ class Channel(_OnBench, StateDevice):
 
     def set_state(self, position: int) -> None:
         """Change the channel."""
-        with _as_device_error():
+        with as_device_error():
             self.scope.set_channel(self.scope.channels()[int(position)])
 
 
@@ -462,7 +372,7 @@ class Illumination(_OnBench, GenericDevice):
         lamps = [tuple(float(word) for word in lamp.split()) for lamp in str(text).split(";")]
         if not all(len(lamp) == 2 for lamp in lamps):
             raise ValueError(f'LEDs is "na_y na_x; na_y na_x; ...", but came as {text!r}.')
-        with _as_device_error():
+        with as_device_error():
             self.scope.set_leds([(lamp[0], lamp[1]) for lamp in lamps])
 
     @pymm_property(name="SheetOffset_um", property_type=float)
@@ -472,5 +382,5 @@ class Illumination(_OnBench, GenericDevice):
 
     @sheet_offset.setter
     def _set_sheet_offset(self, offset_um: float) -> None:
-        with _as_device_error():
+        with as_device_error():
             self.scope.set_sheet_offset_um(float(offset_um))
