@@ -1,4 +1,4 @@
-"""A microscope that behaves like a real one, and the truth about it."""
+"""A microscope that behaves like a real one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
-from torch import Tensor
 
 from parfocal.core.errors import CameraError, InputError, StageError, UnknownNameError
-from parfocal.core.setup import OpticalSetup, defocus_um
+from parfocal.core.setup import OpticalSetup
 from parfocal.simulate.clocks import RealClock, SimulatedClock
 from parfocal.simulate.exposing import Exposer
 from parfocal.simulate.faults import FaultSettings
@@ -22,6 +20,7 @@ from parfocal.simulate.optical_path import OpticalPath
 from parfocal.simulate.scene import MakeImages, real_renderer
 from parfocal.simulate.stages import Axis
 from parfocal.simulate.terrain import Drift, Terrain
+from parfocal.simulate.truth import Truth
 from parfocal.simulate.world import WorldSettings
 from parfocal.simulate.worlds import world_preset
 
@@ -88,7 +87,7 @@ class VirtualMicroscope:
         )
         self._z, self._x, self._y = _axes(settings)
         self._exposer = Exposer(settings, self._path, self.ledger)
-        self.truth = Truth(self)
+        self.truth = Truth(self._path, (self._z, self._x, self._y), self.now_s)
 
     # Camera
 
@@ -355,59 +354,6 @@ class VirtualMicroscope:
             self._settle(self._z)
         finally:
             self._z.stop(self.now_s())
-
-
-class Truth:
-    """What no microscope knows: for tests, benchmarks and training only.
-
-    Parameters
-    ----------
-    scope
-        The microscope it tells about.
-    """
-
-    def __init__(self, scope: VirtualMicroscope) -> None:
-        self._scope = scope
-
-    def focus_um(
-        self, x_um: float | None = None, y_um: float | None = None, time_s: float | None = None
-    ) -> float:
-        """Carriage z that focuses the specimen's reference at a point, now unless told when.
-
-        Without a point: in the middle of the field, in the channel in use.
-        """
-        scope = self._scope
-        now_s = scope.now_s() if time_s is None else time_s
-        here_x, here_y = scope._x.carriage_um(now_s), scope._y.carriage_um(now_s)
-        point_x = here_x if x_um is None else x_um
-        point_y = here_y if y_um is None else y_um
-        return scope._path.focus_um(point_x, point_y, now_s)
-
-    def carriage_um(self) -> float:
-        """Where the objective really is, backlash and creep included."""
-        return self._scope._z.carriage_um(self._scope.now_s())
-
-    def defocus_um(self) -> float:
-        """Signed defocus in the middle of the field: carriage z minus z of focus."""
-        return defocus_um(self.carriage_um(), self.focus_um())
-
-    def focus_map_um(self) -> Float[Tensor, "y x"]:
-        """Carriage z that focuses the specimen's reference at each pixel of the field."""
-        scope = self._scope
-        shift = scope._path.shift_um(scope.now_s())
-        return scope._path.scenery.height_um(scope._place()) + shift
-
-    def brightness_left(self) -> Float[Tensor, "y x"]:
-        """Share of the fluorescence that bleaching has left at each pixel."""
-        return self._scope._path.remains(self._scope._place())
-
-    def sheet_offset_um(self) -> float:
-        """z of the light sheet minus z of the focal plane, as it really is: 0 is in focus."""
-        return self._scope._path.true_offset_um
-
-    def push_um(self, by_um: float) -> None:
-        """Turn the focus knob by hand, or let another program move the stage."""
-        self._scope._z.push(by_um, now_s=self._scope.now_s())
 
 
 def _axes(world: WorldSettings) -> tuple[Axis, Axis, Axis]:
