@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from parfocal.core.device import pick_device
 from parfocal.core.errors import InputError, ReadError
 
 Batch = tuple[Tensor, ...]
+DAMAGED = (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError)
+"""What torch raises for a file that is cut short, is none of its own, or cannot be read."""
 
 
 @runtime_checkable
@@ -212,12 +215,13 @@ class _State:
         part.replace(path)
 
     def load(self, path: Path, identity: dict[str, object], device: torch.device) -> None:
+        unreadable = f"{path} is no readable checkpoint; delete it to start training anew."
         try:
             kept = torch.load(path, map_location=device, weights_only=True)
-        except Exception as error:
-            raise ReadError(
-                f"{path} is no readable checkpoint; delete it to start training anew."
-            ) from error
+        except DAMAGED as error:
+            raise ReadError(unreadable) from error
+        if not isinstance(kept, dict):
+            raise ReadError(unreadable)
         if kept.get("identity") != identity:
             raise ReadError(
                 f"{path} belongs to another training ({kept.get('identity')}); give another "

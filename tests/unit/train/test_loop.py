@@ -98,3 +98,19 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 def test_a_loss_that_is_no_number_ends_the_training():
     with pytest.raises(InputError, match="diverged at step 0"):
         train_network(Line(wrong=True), SCHEDULE)
+
+
+def test_a_checkpoint_cut_short_or_of_another_kind_gets_one_line(tmp_path):
+    place = tmp_path / "run.ckpt"
+    train_network(Line(), SCHEDULE, seed=3, checkpoint=place)
+    whole = place.read_bytes()
+    flipped = bytes([*whole[:700], *(255 - byte for byte in whole[700:760]), *whole[760:]])
+    damaged = [whole[:size] for size in range(0, len(whole), len(whole) // 40)]
+    damaged += [flipped, b"PK\x03\x04", b"\x80\x02}q\x00.", b"\x80\x02(", b"\x00" * 64]
+    torch.save([1, 2], tmp_path / "list")
+    damaged.append((tmp_path / "list").read_bytes())
+    for content in damaged:
+        place.write_bytes(content)
+        with pytest.raises(ReadError) as caught:
+            train_network(Line(), SCHEDULE, seed=3, checkpoint=place)
+        assert "\n" not in str(caught.value)
