@@ -23,7 +23,7 @@ class PairNetwork(nn.Module):
     Parameters
     ----------
     bins
-        Number of defocus bins.
+        Number of logits: classes of defocus, and one more for what is no fluorescence.
     widths
         Channels of the stem and of the four blocks; each halves the sampling.
     facts

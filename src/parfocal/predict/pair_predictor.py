@@ -45,6 +45,9 @@ MOST_PATCHES = 8
 """Patches along each side of a field; larger fields are sampled."""
 AT_ONCE = 32
 NORMAL_90 = 1.645
+CLEAR_PRIOR = 0.1
+"""Probability of no fluorescence for a patch that shows nothing: the share in training."""
+SURE_LOG_ODDS = 4.0
 
 
 class Calibration(BaseModel):
@@ -61,6 +64,8 @@ class Calibration(BaseModel):
         Certainty of the field below which there is no answer.
     reach
         Largest defocus of an answer, in effective depths of field: beyond, only "far".
+    most_clear
+        Evidence, in [-1, 1] (``clear_evidence``), above which the field is no fluorescence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,6 +76,7 @@ class Calibration(BaseModel):
     floor: float = Field(default=0.2, ge=0)
     least_certainty: float = 0.1
     reach: float = 7.0
+    most_clear: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +84,7 @@ class _Look:
     """What the networks say of one pair: patches (py, px, c) as defocus of the first image."""
 
     probabilities: Float[Tensor, "py px c"]
+    clear: Float[Tensor, "py px"]  # probability that this is no fluorescence
     shift: float  # of the pair's middle beyond the first image, in effective depths of field
 
 
@@ -171,10 +178,12 @@ class PairPredictor:
         for first, second in _pairs(len(stack), step):
             patches = places.cut(torch.stack([small[first], small[second]]))
             distance = step * (second - first)
-            probabilities = self._judge(patches, distance, **optics)
+            probabilities, clear = self._judge(patches, distance, **optics)
+            grid = len(places.rows), len(places.columns)
             looks.append(
                 _Look(
-                    probabilities.reshape(len(places.rows), len(places.columns), -1),
+                    probabilities.reshape(*grid, -1),
+                    clear=clear.reshape(grid),
                     shift=step * first + distance / 2,
                 )
             )
@@ -182,21 +191,29 @@ class PairPredictor:
 
     def _judge(
         self, patches: Float[Tensor, "p 2 y x"], spacing: float, *, pixel: float, ratio: float
-    ) -> Float[Tensor, "p c"]:
-        """Mean distribution of the ensemble, over the pair and the pair swapped."""
+    ) -> tuple[Float[Tensor, "p c"], Float[Tensor, " p"]]:
+        """Mean distribution of the ensemble, over the pair and the pair swapped.
+
+        And the probability that a patch is no fluorescence; where it is blank, ``CLEAR_PRIOR``.
+        """
+        bins = self.calibration.bins
         parts = []
         for some in torch.split(patches, AT_ONCE):
             pairs = normalised(some)
             one = torch.ones(len(some), device=self.device)
             facts = pair_facts(pixel=one * pixel, spacing=one * spacing, ratio=one * ratio)
-            total = torch.zeros(len(some), self.calibration.bins, device=self.device)
+            total = torch.zeros(len(some), bins + 1, device=self.device)
             for network in self.networks:
                 total += network(pairs, facts).softmax(-1)
-                total += network(swapped(pairs), facts).softmax(-1).flip(-1)
+                shares = network(swapped(pairs), facts).softmax(-1)
+                total += torch.cat([shares[:, :bins].flip(-1), shares[:, bins:]], -1)
             total /= 2 * len(self.networks)
-            total[is_blank(some)] = 1.0 / self.calibration.bins
+            total[is_blank(some), :bins] = (1.0 - CLEAR_PRIOR) / bins
+            total[is_blank(some), bins:] = CLEAR_PRIOR
             parts.append(total)
-        return torch.cat(parts).cpu()
+        every = torch.cat(parts).cpu()
+        shares = every[:, :bins]
+        return shares / shares.sum(-1, keepdim=True).clamp(min=1e-9), every[:, bins]
 
     def _conclude(
         self, looks: list[_Look], depth_um: float, setup: OpticalSetup, places: _Places
@@ -223,7 +240,8 @@ class PairPredictor:
             patch_px=places.side_px,
             stride_px=places.stride_px,
         )
-        status, reason = self._verdict(field, classes, span)
+        clear = clear_evidence(torch.cat([look.clear.flatten() for look in looks]))
+        status, reason = self._verdict(field, classes, span, clear)
         common: dict[str, Any] = {
             "certainty": field.certainty,
             "probabilities": field.probabilities.double().numpy(),
@@ -245,9 +263,15 @@ class PairPredictor:
         )
 
     def _verdict(
-        self, field: FieldPosterior, classes: Float[Tensor, " c"], span: float
+        self, field: FieldPosterior, classes: Float[Tensor, " c"], span: float, clear: float
     ) -> tuple[Status, str]:
         calibration = self.calibration
+        if clear > calibration.most_clear:
+            return (
+                Status.UNCERTAIN,
+                "the images look like transmitted light (brightfield or phase), where the sign of "
+                "the defocus cannot be trusted: this network knows fluorescence only",
+            )
         probabilities = field.probabilities
         middle = classes + span / 2
         beyond = float(probabilities[middle.abs() > calibration.reach].sum())
@@ -276,6 +300,23 @@ class PairPredictor:
             Status.FOUND,
             f"certainty {field.certainty:.2f} from {field.patches:.0f} patches",
         )
+
+
+def clear_evidence(probabilities: Float[Tensor, " p"]) -> float:
+    """How far patches speak for transmitted light (1) or for fluorescence (-1).
+
+    The mean of each patch's log odds less those of a patch that shows nothing, weighted by their
+    own size: one clear patch outweighs many empty ones; 1 is ``SURE_LOG_ODDS``.
+
+    Examples
+    --------
+    >>> clear_evidence(torch.tensor([0.99, 0.1, 0.1])), clear_evidence(torch.tensor([0.1]))
+    (1.0, 0.0)
+    """
+    evidence = probabilities.logit(eps=1e-4) - math.log(CLEAR_PRIOR / (1 - CLEAR_PRIOR))
+    size = evidence.abs()
+    mean = float((evidence * size).sum() / size.sum().clamp(min=1e-6))
+    return max(-1.0, min(1.0, mean / SURE_LOG_ODDS))
 
 
 def _shifted(

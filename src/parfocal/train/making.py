@@ -152,7 +152,7 @@ def _card(
         name=recipe.name,
         task="signed defocus of the first of two images, a known distance apart",
         architecture="parfocal.nets.pair:PairNetwork",
-        settings={"bins": recipe.bins, "widths": list(recipe.widths), "hidden": recipe.hidden},
+        settings={"bins": recipe.bins + 1, "widths": list(recipe.widths), "hidden": recipe.hidden},
         members=recipe.members,
         recipe=recipe.model_dump(mode="json"),
         commit=code_revision(),

@@ -13,6 +13,7 @@ from torch.nn import functional
 from parfocal.nets.pair import PairNetwork
 from parfocal.predict.pairs import normalised, pair_facts, two_hot
 from parfocal.simulate.batches import OBJECTS, FieldBatch, FieldBatches
+from parfocal.simulate.clear_fields import ClearFields
 from parfocal.train.loop import Batch, Schedule
 
 SIZES_PX = (128, 128, 96, 64)
@@ -34,6 +35,11 @@ class PairRecipe(BaseModel):
         Of training; a checkpoint is written after each epoch.
     lonely
         Share of pairs that show one image twice.
+    clear
+        Share of pairs by transmitted light, which the network learns to tell from fluorescence.
+    jitter
+        Standard deviation of what is added to and, as a factor, taken off each normalised pair:
+        a network that stands it can run over a whole image at once.
     members
         Networks of the ensemble.
     """
@@ -52,6 +58,8 @@ class PairRecipe(BaseModel):
     epoch_steps: Annotated[int, Field(ge=1)] = 1000
     peak_rate: Annotated[float, Field(gt=0)] = 2e-3
     lonely: Annotated[float, Field(ge=0, le=1)] = 0.08
+    clear: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
     members: Annotated[int, Field(ge=1)] = 3
 
     @property
@@ -76,13 +84,17 @@ class PairTask:
         recipe = self.recipe
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return PairNetwork(bins=recipe.bins, widths=recipe.widths, hidden=recipe.hidden)
+            return PairNetwork(bins=recipe.bins + 1, widths=recipe.widths, hidden=recipe.hidden)
 
     def batches(self, seed: int, device: torch.device) -> Iterator[Batch]:
         """Inputs, facts and labels without end."""
         recipe = self.recipe
+        clear = round(recipe.clear * recipe.batch)
+        others = (
+            ClearFields(reach_depths=recipe.reach, seed=seed, device=str(device)) if clear else None
+        )
         source = FieldBatches(
-            batch=recipe.batch,
+            batch=recipe.batch - clear,
             seed=seed,
             device=str(device),
             objects=recipe.objects,
@@ -92,10 +104,22 @@ class PairTask:
         for fields in source:
             side = SIZES_PX[int(torch.randint(len(SIZES_PX), (), generator=dice))]
             lonely = torch.rand(recipe.batch, generator=dice).to(device) < recipe.lonely
-            yield self.batch_of(fields, lonely=lonely, size_px=side)
+            inputs, facts, labels = self.batch_of(
+                fields, lonely=lonely[: len(fields.na)], size_px=side
+            )
+            if others is not None:
+                more, their_facts, _ = self.batch_of(
+                    others.draw(clear), lonely=lonely[len(fields.na) :], size_px=side
+                )
+                inputs, facts = torch.cat([inputs, more]), torch.cat([facts, their_facts])
+                labels = torch.cat([labels, no_fluorescence(labels, clear)])
+            wobble = recipe.jitter * torch.randn(2, recipe.batch, 1, 1, 1, generator=dice).to(
+                device
+            )
+            yield (inputs * wobble[0].exp()).add_(wobble[1]), facts, labels
 
     def batch_of(self, fields: FieldBatch, *, lonely: Tensor, size_px: int) -> Batch:
-        """Inputs (b, 2, y, x), facts (b, f) and two-hot labels (b, bins) of simulated fields."""
+        """Inputs (b, 2, y, x), facts (b, f) and labels (b, bins + 1) of fluorescence fields."""
         images = fields.images[..., :size_px, :size_px]
         second = torch.where(lonely[:, None, None], images[:, 0], images[:, 1])
         inputs = normalised(torch.stack([images[:, 0], second], 1))
@@ -106,10 +130,25 @@ class PairTask:
         )
         middle = torch.where(lonely, fields.z_um[:, 0], fields.z_um[:, :2].mean(1))
         labels = two_hot(middle / fields.depth_um, bins=self.recipe.bins, reach=self.recipe.reach)
+        labels = functional.pad(labels, (0, 1))
         return inputs.contiguous(memory_format=torch.channels_last), facts, labels
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Cross-entropy against two-hot labels."""
+        """Cross-entropy against two-hot labels, the last for what is no fluorescence."""
         inputs, facts, labels = batch
         logits = network(inputs, facts).float()
         return functional.cross_entropy(logits, labels)
+
+
+def no_fluorescence(labels: Tensor, count: int) -> Tensor:
+    """Labels (count, classes) of pairs that are no fluorescence: all in the last class.
+
+    Examples
+    --------
+    >>> no_fluorescence(torch.zeros(1, 3), 2)
+    tensor([[0., 0., 1.],
+            [0., 0., 1.]])
+    """
+    last = labels.new_zeros(count, labels.shape[1])
+    last[:, -1] = 1.0
+    return last

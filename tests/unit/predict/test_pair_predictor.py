@@ -10,7 +10,7 @@ from parfocal.core.protocols import DefocusPredictor
 from parfocal.core.setup import OpticalSetup
 from parfocal.models import ModelCard
 from parfocal.nets.pair import PairNetwork
-from parfocal.predict.pair_predictor import PairPredictor
+from parfocal.predict.pair_predictor import PairPredictor, clear_evidence
 
 SETUP = OpticalSetup(na=0.5, wavelength_nm=500, pixel_um=0.5)  # 2 um, and 3 with the pixel
 DEPTH_UM = 3.0
@@ -20,14 +20,15 @@ REACH = 8.0
 class Oracle(nn.Module):
     """Answers the difference of the two images' brightness, in effective depths of field."""
 
-    def __init__(self, width=0.3):
+    def __init__(self, width=0.3, clear=-9.0):
         super().__init__()
-        self.width = width
+        self.width, self.clear = width, clear
 
     def forward(self, images, facts):
         first, second = images.mean((2, 3)).unbind(1)
         classes = torch.linspace(-REACH, REACH, 33)
-        return -0.5 * (((second - first) * 4 - classes[:, None]) / self.width).square().T
+        logits = -0.5 * (((second - first) * 4 - classes[:, None]) / self.width).square().T
+        return torch.cat([logits, torch.full((len(logits), 1), self.clear)], 1)
 
 
 def _card(**calibration):
@@ -78,7 +79,7 @@ def test_gain_and_offset_do_not_change_the_answer(oracle):
 
 def test_images_swapped_give_the_answer_mirrored():
     torch.manual_seed(0)
-    predictor = PairPredictor([PairNetwork(bins=33), PairNetwork(bins=33)], _card())
+    predictor = PairPredictor([PairNetwork(bins=34), PairNetwork(bins=34)], _card())
     images = _images()
     one = predictor.predict(images, spacing_um=3.0, setup=SETUP)
     two = predictor.predict(images[::-1], spacing_um=3.0, setup=SETUP)
@@ -173,3 +174,18 @@ def test_what_is_no_short_stack_is_refused_in_one_line(oracle):
         oracle.predict(_images(), spacing_um=-3.0, setup=SETUP)
     with pytest.raises(ShapeError, match="1 to 51"):
         oracle.predict(np.zeros((2, 2, 8, 8)), spacing_um=3.0, setup=SETUP)
+
+
+def test_what_looks_like_transmitted_light_is_declined_with_that_reason():
+    predictor = PairPredictor([Oracle(clear=9.0)], _card())
+    guess = predictor.predict(_brighter_second(10.0), spacing_um=3.0, setup=SETUP)
+    assert guess.status == "uncertain"
+    assert "transmitted light" in guess.reason
+    assert guess.defocus_um is None
+
+
+def test_one_clear_patch_outweighs_many_that_show_nothing():
+    prior = torch.full((60,), 0.1)
+    assert clear_evidence(torch.cat([prior, torch.tensor([0.999])])) > 0.5
+    assert clear_evidence(torch.cat([prior, torch.tensor([0.001])])) < -0.5
+    assert clear_evidence(prior) == pytest.approx(0.0, abs=1e-3)

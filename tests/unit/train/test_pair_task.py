@@ -24,7 +24,8 @@ def fields():
 def test_a_label_is_the_middle_of_the_pair_and_that_of_a_lonely_image_its_own(fields):
     lonely = torch.tensor([False, True, False, True])
     inputs, facts, labels = PairTask(RECIPE).batch_of(fields, lonely=lonely, size_px=64)
-    found = labels @ bin_centres(33, 4.0)
+    assert labels[:, 33].tolist() == [0.0] * 4
+    found = labels[:, :33] @ bin_centres(33, 4.0)
     middle = fields.z_um.mean(1) / fields.depth_um
     first = (fields.z_um[:, 0] / fields.depth_um).clamp(-4.0, 4.0)
     torch.testing.assert_close(found[[0, 2]], middle[[0, 2]], atol=1e-4, rtol=0)
@@ -71,3 +72,10 @@ def test_more_members_are_no_other_task_and_another_batch_is():
     ]
     assert names[0] == names[1]
     assert names[0] != names[2]
+
+
+def test_a_share_of_each_batch_is_transmitted_light_with_a_class_of_its_own():
+    task = PairTask(RECIPE.model_copy(update={"batch": 10, "clear": 0.2}))
+    _, _, labels = next(task.batches(0, torch.device("cpu")))
+    assert labels[:, 33].tolist() == [0.0] * 8 + [1.0] * 2
+    torch.testing.assert_close(labels.sum(1), torch.ones(10))
