@@ -5,11 +5,37 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from parfocal.core.setup import OpticalSetup
+from parfocal.nets.pair_inputs import (
+    FACTS,
+    bin_centres,
+    is_blank,
+    normalised,
+    pair_facts,
+    swapped,
+)
+
+__all__ = [
+    "BEST_PIXEL",
+    "COARSEST_PIXEL",
+    "FACTS",
+    "FINEST_PIXEL",
+    "LEAST_SPACING",
+    "MOST_SPACING",
+    "WIDEST_RATIO",
+    "bin_centres",
+    "is_blank",
+    "normalised",
+    "pair_facts",
+    "resample",
+    "resampling",
+    "swapped",
+    "two_hot",
+]
 
 FINEST_PIXEL, BEST_PIXEL, COARSEST_PIXEL = 0.42, 0.5, 2.2
 """Pixels in units of wavelength / NA: finer ones are resampled to the best, coarser are unknown."""
@@ -17,8 +43,6 @@ LEAST_SPACING, MOST_SPACING = 0.3, 3.0
 """Distances of a pair that training covered, in effective depths of field."""
 WIDEST_RATIO = 0.97
 """Largest NA / index that training covered."""
-FACTS = 4
-"""Numbers that tell the network the optics of a pair."""
 
 
 def resampling(setup: OpticalSetup) -> float:
@@ -65,49 +89,6 @@ def _cropping(old: int, new: int, like: Tensor) -> Float[Tensor, "old new"]:
     return both.to(like)
 
 
-def normalised(
-    pairs: Float[Tensor, "b n y x"],
-) -> Float[Tensor, "b n y x"]:
-    """Images less their joint mean, over their joint standard deviation; constant ones are 0.
-
-    Jointly, so that what the pair says by its brightness and contrast is kept.
-    """
-    mean = pairs.mean((1, 2, 3), keepdim=True)
-    centred = pairs - mean
-    spread = centred.square().mean((1, 2, 3), keepdim=True).sqrt()
-    return centred / spread.clamp(min=1e-12) * (spread > 1e-6 * (1 + mean.abs()))
-
-
-def pair_facts(
-    *,
-    pixel: Float[Tensor, " b"],
-    spacing: Float[Tensor, " b"],
-    ratio: Float[Tensor, " b"],
-) -> Float[Tensor, "b f"]:
-    """What the network is told, each number of order one.
-
-    Parameters
-    ----------
-    pixel
-        Camera pixel after resampling, in wavelength / NA.
-    spacing
-        Distance of the two images, in effective depths of field; 0 for one image given twice.
-    ratio
-        NA over index.
-    """
-    return torch.stack([pixel.log(), spacing - 1.0, (spacing == 0).to(spacing), ratio - 0.5], 1)
-
-
-def swapped(pairs: Float[Tensor, "b n y x"]) -> Float[Tensor, "b n y x"]:
-    """The images of a pair in reverse order: the same scene, seen from the other side."""
-    return pairs.flip(1)
-
-
-def bin_centres(bins: int, reach: float) -> Float[Tensor, " bins"]:
-    """Defocus that each class stands for, in effective depths of field."""
-    return torch.linspace(-reach, reach, bins)
-
-
 def two_hot(defocus: Float[Tensor, " b"], *, bins: int, reach: float) -> Float[Tensor, "b bins"]:
     """Share each label between its two neighbouring classes; beyond the reach the last takes all.
 
@@ -120,8 +101,3 @@ def two_hot(defocus: Float[Tensor, " b"], *, bins: int, reach: float) -> Float[T
     lower = place.floor().clamp(max=bins - 2)
     labels = functional.one_hot(lower.long(), bins) * (1 - (place - lower))[:, None]
     return labels + functional.one_hot(lower.long() + 1, bins) * (place - lower)[:, None]
-
-
-def is_blank(pairs: Float[Tensor, "b n y x"]) -> Bool[Tensor, " b"]:
-    """Whether a pair holds no grey value but one."""
-    return pairs.amax((1, 2, 3)) == pairs.amin((1, 2, 3))
