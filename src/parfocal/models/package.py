@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from parfocal.core.errors import MetadataError, ReadError
@@ -33,7 +33,9 @@ def save_model(folder: Path, card: ModelCard, networks: Sequence[nn.Module]) -> 
         for name, value in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    save_file(tensors, folder / WEIGHTS)
+    unfinished = folder / f".{WEIGHTS}.unfinished"
+    unfinished.write_bytes(save(tensors))  # not save_file, whose files only their owner may read
+    unfinished.replace(folder / WEIGHTS)
     whole = card.model_copy(update={"sha256": _hash(folder / WEIGHTS)})
     whole.write(folder / CARD)
     return whole

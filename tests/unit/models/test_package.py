@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 import torch
@@ -56,6 +57,20 @@ def test_what_was_saved_answers_as_before(tmp_path):
         torch.testing.assert_close(after(pair, facts), before(pair, facts))
     assert card.sha256
     assert not loaded[0].training
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX")
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_who_may_read_a_model_is_what_the_umask_says(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        save_model(tmp_path, _card(members=1), [PairNetwork(**SETTINGS)])
+    finally:
+        os.umask(before)
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        "weights.safetensors": mode,
+        "card.json": mode,
+    }
 
 
 def test_the_card_must_name_as_many_members_as_there_are(tmp_path):
