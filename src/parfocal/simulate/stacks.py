@@ -112,6 +112,7 @@ def simulate_stack(
     seed: int | None = None,
     device: str = "cpu",
     begin_plane: Callable[[str], None] | None = None,
+    renderers: dict[str, Renderer] | None = None,
 ) -> SimulatedStack:
     """Simulate one stack with its truth; the same recipe and seed give the same counts.
 
@@ -125,6 +126,9 @@ def simulate_stack(
         Where to compute. The specimen is drawn on the CPU, so that it is the same everywhere.
     begin_plane
         Called with a line of progress as each plane is begun.
+    renderers
+        Microscopes of earlier stacks, by their settings; a new one joins them. Stacks of the same
+        optics then share its transfer functions, which cost most.
 
     Raises
     ------
@@ -151,7 +155,9 @@ def simulate_stack(
         imaging = WidefieldImaging(
             model=imaging.model, aberrations=imaging.aberrations, layers=imaging.layers
         )
-    renderer = Renderer(recipe.setup, imaging, device=where)
+    optics = f"{recipe.setup.model_dump_json()} {imaging.model_dump_json()} {where}"
+    kept = {} if renderers is None else renderers
+    renderer = kept.setdefault(optics, Renderer(recipe.setup, imaging, device=where))
     generator = torch.Generator(where).manual_seed(seed)
     here = specimen.to(where)
     relative_um = [z - reference_um for z in recipe.z_um]
