@@ -10,14 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parfocal import drive, io, measures, optics, score, simulate
+    from parfocal import drive, io, measures, models, optics, predict, score, simulate
     from parfocal.core.errors import ParfocalError
     from parfocal.core.results import (
+        DefocusEstimate,
         DepthMap,
         FocusCurve,
         FocusEstimate,
         FocusQuality,
         Fused,
+        PatchDefocus,
         Status,
         TileFocus,
     )
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ADDRESSES = {
+    "DefocusEstimate": "parfocal.core.results",
     "DepthMap": "parfocal.core.results",
     "FocalStack": "parfocal.core.stack",
     "FocusCurve": "parfocal.core.results",
@@ -36,13 +39,15 @@ _ADDRESSES = {
     "Fused": "parfocal.core.results",
     "OpticalSetup": "parfocal.core.setup",
     "ParfocalError": "parfocal.core.errors",
+    "PatchDefocus": "parfocal.core.results",
     "Status": "parfocal.core.results",
     "TileFocus": "parfocal.core.results",
     "open_stack": "parfocal.io.opening",
 }
-_ROOMS = ("drive", "io", "measures", "optics", "score", "simulate")
+_ROOMS = ("drive", "io", "measures", "models", "optics", "predict", "score", "simulate")
 
 __all__ = [
+    "DefocusEstimate",
     "DepthMap",
     "FocalStack",
     "FocusCurve",
@@ -51,13 +56,16 @@ __all__ = [
     "Fused",
     "OpticalSetup",
     "ParfocalError",
+    "PatchDefocus",
     "Status",
     "TileFocus",
     "drive",
     "io",
     "measures",
+    "models",
     "open_stack",
     "optics",
+    "predict",
     "score",
     "simulate",
 ]

@@ -1,1 +1,25 @@
 """Signed defocus from one image or a few."""
+
+from __future__ import annotations
+
+from parfocal.predict.loading import (
+    DEFAULT_MODEL,
+    PREDICTORS,
+    Predictor,
+    PredictorRow,
+    find_predictor,
+    load,
+)
+from parfocal.predict.pair_predictor import PairPredictor
+from parfocal.predict.tilt import fit_tilt
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "PREDICTORS",
+    "PairPredictor",
+    "Predictor",
+    "PredictorRow",
+    "find_predictor",
+    "fit_tilt",
+    "load",
+]
