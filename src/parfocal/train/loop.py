@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import copy
 import math
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from parfocal.core.device import pick_device
-from parfocal.core.errors import InputError, ReadError
+from parfocal.core.errors import InputError
+from parfocal.train.checkpoints import read_checkpoint, write_checkpoint
+from parfocal.train.ranks import Ranks, current_ranks
 
 Batch = tuple[Tensor, ...]
-DAMAGED = (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError)
-"""What torch raises for a file that is cut short, is none of its own, or cannot be read."""
 
 
 @runtime_checkable
@@ -62,6 +61,7 @@ class Schedule:
         Largest norm of a gradient.
     """
 
+    betas: ClassVar[tuple[float, float]] = (0.9, 0.999)  # of AdamW; a subclass may have others
     steps: int
     epoch_steps: int = 500
     peak_rate: float = 2e-3
@@ -84,15 +84,60 @@ class Progress:
     steps: int
     loss: float
     seconds: float
+    rate: float = 0.0
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What came of an epoch: its last step, its mean loss, and the judge's score."""
+
+    step: int
+    loss: float
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Chooses among the checkpoints: the least score wins, the earlier of equal ones.
+
+    Parameters
+    ----------
+    name
+        What it judges by, all of it: part of a checkpoint's identity.
+    score
+        Score of a network, on data that it does not learn from.
+
+    Notes
+    -----
+    Simulated error does not rank real error: a judge is for real stacks. Without one the last
+    averaged weights are kept.
+    """
+
+    name: str
+    score: Callable[[nn.Module], float]
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """The averaged network, the mean loss of each epoch, and the seconds it took in all."""
+    """The network that is kept, and how it came about.
+
+    Parameters
+    ----------
+    network
+        Averaged weights: of the epoch with the least score, or of the last without a judge.
+    losses, scores
+        Of each epoch; no scores without a judge.
+    seconds
+        In all runs together.
+    step
+        After which the weights were kept.
+    """
 
     network: nn.Module
     losses: tuple[float, ...]
     seconds: float
+    scores: tuple[float, ...] = ()
+    step: int = 0
 
 
 def train_network(
@@ -103,7 +148,9 @@ def train_network(
     device: str = "cpu",
     checkpoint: Path | None = None,
     on_step: Callable[[Progress], None] | None = None,
-    precision: torch.dtype = torch.bfloat16,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    precision: torch.dtype | None = None,
+    judge: Judge | None = None,
 ) -> Trained:
     """Train one network; go on from ``checkpoint`` where that file exists.
 
@@ -111,49 +158,112 @@ def train_network(
     are written between epochs alone: so a run that was killed repeats the epoch in which it was,
     and ends with the same weights as one that was not.
 
+    Within ``joined_ranks`` each process draws batches of its own, gradients are means over all,
+    the first process writes, and all return the same network.
+
+    Parameters
+    ----------
+    task, schedule
+        What is learnt, how long and how fast.
+    seed
+        Of the first weights and the batches.
+    device
+        "cpu", "cuda" or "auto".
+    checkpoint
+        File to go on from, written after each epoch.
+    on_step, on_epoch
+        Called after each.
+    precision
+        Of the products; by default bfloat16 where the processor has it, else float32.
+    judge
+        Chooses the epoch whose weights are kept.
+
     Raises
     ------
     ReadError
         If the checkpoint is damaged, or belongs to another task, seed or schedule.
+    InputError
+        If the loss is no number any more.
     """
-    where = pick_device(device)
-    network = task.build(seed).to(where)
+    where, ranks = pick_device(device), current_ranks()
+    precision = pick_precision(where) if precision is None else precision
+    network = task.build(seed).to(where, memory_format=torch.channels_last)
     state = _State.start(network, schedule)
-    identity = {"task": task.name, "seed": seed, "schedule": repr(schedule)}
+    identity = _identity(task, schedule, seed=seed, ranks=ranks, judge=judge)
     if checkpoint is not None and checkpoint.exists():
-        state.load(checkpoint, identity, where)
+        state.load(read_checkpoint(checkpoint, identity, where))
+    learner = ranks.shared(network, where)
     began = time.monotonic() - state.seconds
     while state.step < schedule.steps:
         epoch = state.step // schedule.epoch_steps
-        batches = task.batches(seed * 100_003 + epoch, where)
-        torch.manual_seed(seed * 100_003 + epoch)  # for dropout
+        batches = task.batches(seed * 100_003 + epoch + ranks.seed, where)
+        torch.manual_seed(seed * 100_003 + epoch + ranks.seed)  # for dropout
         last = min(schedule.steps, (epoch + 1) * schedule.epoch_steps)
         total = 0.0
         first = state.step
         while state.step < last:
-            loss = _learn(task, state, next(batches), schedule, precision)
+            rate = schedule.rate(state.step)
+            loss = _learn(task, state, learner, next(batches), schedule, precision)
             total += loss
             state.step += 1
             if on_step is not None:
                 seconds = time.monotonic() - began
-                on_step(Progress(state.step, schedule.steps, loss, seconds))
-        state.losses.append(total / (last - first))
+                on_step(Progress(state.step, schedule.steps, loss, seconds, rate))
+        ranks.align(state.averaged)
+        state.losses.append(ranks.mean(total / (last - first), where))
+        score = None if judge is None else ranks.mean(state.judge(judge), where)
+        if score is not None:
+            state.keep_best(score)
         state.seconds = time.monotonic() - began
-        if checkpoint is not None:
-            state.save(checkpoint, identity)
-    return Trained(state.averaged.eval(), tuple(state.losses), state.seconds)
+        if checkpoint is not None and ranks.is_first:
+            write_checkpoint(checkpoint, {"identity": identity, **state.to_dict()})
+        if on_epoch is not None:
+            on_epoch(Epoch(state.step, state.losses[-1], score))
+    return state.finished()
+
+
+def pick_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor multiplies in it, else float32.
+
+    Examples
+    --------
+    >>> pick_precision(torch.device("cpu")) in (torch.bfloat16, torch.float32)
+    True
+    """
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    return torch.bfloat16 if has else torch.float32
+
+
+def _identity(
+    task: Task, schedule: Schedule, *, seed: int, ranks: Ranks, judge: Judge | None
+) -> dict[str, object]:
+    """All that decides the weights: no other run's checkpoint fits."""
+    identity: dict[str, object] = {"task": task.name, "seed": seed, "schedule": repr(schedule)}
+    if ranks.count > 1:
+        identity["processes"] = ranks.count
+    if judge is not None:
+        identity["judge"] = judge.name
+    return identity
 
 
 def _learn(
-    task: Task, state: _State, batch: Batch, schedule: Schedule, precision: torch.dtype
+    task: Task,
+    state: _State,
+    learner: nn.Module,
+    batch: Batch,
+    schedule: Schedule,
+    precision: torch.dtype,
 ) -> float:
     """One step; the averaged weights follow."""
     for group in state.optimiser.param_groups:
         group["lr"] = schedule.rate(state.step)
-    state.network.train()
+    learner.train()
     kind = batch[0].device.type
     with torch.autocast(kind, dtype=precision, enabled=precision != torch.float32):
-        loss = task.loss(state.network, batch)
+        loss = task.loss(learner, batch)
     value = loss.item()
     if not math.isfinite(value):
         raise InputError(
@@ -186,48 +296,62 @@ class _State:
     averaged: nn.Module
     optimiser: torch.optim.Optimizer
     losses: list[float]
+    scores: list[float]
     step: int = 0
     seconds: float = 0.0
+    best: dict[str, Tensor] | None = None
+    best_step: int = 0
 
     @classmethod
     def start(cls, network: nn.Module, schedule: Schedule) -> _State:
         optimiser = torch.optim.AdamW(
-            network.parameters(), lr=schedule.peak_rate, weight_decay=schedule.weight_decay
-        )
-        return cls(network, copy.deepcopy(network), optimiser, [])
+            network.parameters(), lr=schedule.peak_rate, betas=schedule.betas,
+            weight_decay=schedule.weight_decay,
+        )  # fmt: skip
+        return cls(network, copy.deepcopy(network), optimiser, [], [])
 
-    def save(self, path: Path, identity: dict[str, object]) -> None:
-        """Write beside, then replace: a kill leaves the old checkpoint or the new one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        torch.save(
-            {
-                "identity": identity,
-                "network": self.network.state_dict(),
-                "averaged": self.averaged.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "losses": self.losses,
-                "step": self.step,
-                "seconds": self.seconds,
-            },
-            part,
-        )
-        part.replace(path)
+    def judge(self, judge: Judge) -> float:
+        """Score of the averaged weights."""
+        return judge.score(copy.deepcopy(self.averaged).eval())
 
-    def load(self, path: Path, identity: dict[str, object], device: torch.device) -> None:
-        unreadable = f"{path} is no readable checkpoint; delete it to start training anew."
-        try:
-            kept = torch.load(path, map_location=device, weights_only=True)
-        except DAMAGED as error:
-            raise ReadError(unreadable) from error
-        if not isinstance(kept, dict):
-            raise ReadError(unreadable)
-        if kept.get("identity") != identity:
-            raise ReadError(
-                f"{path} belongs to another training ({kept.get('identity')}); give another "
-                "folder, or delete it to start anew."
-            )
+    def keep_best(self, score: float) -> None:
+        """Keep the averaged weights if none before had so low a score."""
+        if not math.isnan(score) and all(not other <= score for other in self.scores):
+            self.best = copy.deepcopy(self.averaged.state_dict())
+            self.best_step = self.step
+        self.scores.append(score)
+
+    def finished(self) -> Trained:
+        """What is kept."""
+        if self.best is not None:
+            self.averaged.load_state_dict(self.best)
+        return Trained(
+            self.averaged.eval(),
+            tuple(self.losses),
+            self.seconds,
+            tuple(self.scores),
+            self.step if self.best is None else self.best_step,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Values of a checkpoint; those of a judge only where there is one."""
+        values: dict[str, Any] = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "losses": self.losses,
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        if self.scores:
+            values |= {"scores": self.scores, "best": self.best, "best_step": self.best_step}
+        return values
+
+    def load(self, kept: dict[str, Any]) -> None:
+        """Go on from the values of a checkpoint."""
         self.network.load_state_dict(kept["network"])
         self.averaged.load_state_dict(kept["averaged"])
         self.optimiser.load_state_dict(kept["optimiser"])
         self.losses, self.step, self.seconds = kept["losses"], kept["step"], kept["seconds"]
+        self.scores, self.best = kept.get("scores", []), kept.get("best")
+        self.best_step = kept.get("best_step", 0)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
 from torch import nn
 
 from parfocal.core.errors import InputError, ReadError
-from parfocal.train.loop import Schedule, train_network
+from parfocal.train.loop import Judge, Schedule, pick_precision, train_network
 
 SCHEDULE = Schedule(steps=40, epoch_steps=10, peak_rate=0.05, warm_steps=4, average=0.9)
 
@@ -88,8 +89,11 @@ def test_the_rate_warms_up_and_falls_to_nothing():
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     place = tmp_path / "run.ckpt"
     train_network(Line(), SCHEDULE, seed=3, checkpoint=place)
-    with pytest.raises(ReadError, match="belongs to another training"):
+    with pytest.raises(ReadError, match="another training, with seed 3 instead of 4: give"):
         train_network(Line(), SCHEDULE, seed=4, checkpoint=place)
+    longer = Schedule(**{**vars(SCHEDULE), "steps": 50, "clip": 2.0})
+    with pytest.raises(ReadError, match=r"with steps 40 instead of 50, clip 1.0 instead of 2.0:"):
+        train_network(Line(), longer, seed=3, checkpoint=place)
     place.write_bytes(b"not a checkpoint")
     with pytest.raises(ReadError, match="no readable checkpoint"):
         train_network(Line(), SCHEDULE, seed=3, checkpoint=place)
@@ -114,3 +118,94 @@ def test_a_checkpoint_cut_short_or_of_another_kind_gets_one_line(tmp_path):
         with pytest.raises(ReadError) as caught:
             train_network(Line(), SCHEDULE, seed=3, checkpoint=place)
         assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_without_a_judge_holds_what_it_always_held(tmp_path):
+    place = tmp_path / "run.ckpt"
+    train_network(Line(), SCHEDULE, seed=3, checkpoint=place)
+    kept = torch.load(place, weights_only=True)
+    assert kept["identity"] == {"task": "line", "seed": 3, "schedule": repr(SCHEDULE)}
+    assert set(kept) == {
+        "identity", "network", "averaged", "optimiser", "losses", "step", "seconds",
+    }  # fmt: skip
+
+
+def _slope(network):
+    """Prediction at 1 less that at 0, which the task makes 2."""
+    with torch.no_grad():
+        return float(network(torch.tensor([[1.0], [0.0]])).flatten().diff())
+
+
+class Liking:
+    """Likes a slope best that training passes on its way."""
+
+    def __init__(self):
+        self.scores = []
+
+    def __call__(self, network):
+        assert not network.training
+        self.scores.append(abs(_slope(network) + 1.0))
+        return self.scores[-1]
+
+
+def test_the_judge_chooses_the_epoch_and_the_last_is_kept_without_one(tmp_path):
+    liking = Liking()
+    kept = train_network(Line(), SCHEDULE, seed=3, judge=Judge("slope", liking))
+    best = min(range(4), key=lambda epoch: liking.scores[epoch])
+    assert kept.scores == tuple(liking.scores)
+    assert kept.step == 10 * (best + 1)
+    assert abs(_slope(kept.network) + 1.0) == pytest.approx(liking.scores[best])
+    last = train_network(Line(), SCHEDULE, seed=3)
+    assert last.step == 40
+    assert not last.scores
+    if best != 3:
+        assert not torch.equal(_weights(last), _weights(kept))
+
+
+def test_scores_that_are_no_numbers_never_win():
+    values = iter([math.nan, 2.0, math.nan, 1.0])
+    kept = train_network(Line(), SCHEDULE, judge=Judge("odd", lambda _: next(values)))
+    assert kept.step == 40
+    values = iter([3.0, 2.0, 2.0, math.nan])
+    assert train_network(Line(), SCHEDULE, judge=Judge("odd", lambda _: next(values))).step == 20
+
+
+def test_a_judged_run_that_was_killed_keeps_the_same_weights(tmp_path):
+    place = tmp_path / "run.ckpt"
+    liking = {10: 3.0, 20: 1.0, 30: 2.0, 40: 5.0}
+
+    def judged(steps):
+        return Judge("table", lambda _: liking[next(steps)])
+
+    whole = train_network(Line(), SCHEDULE, seed=3, judge=judged(iter([10, 20, 30, 40])))
+
+    def kill(progress):
+        if progress.step == 27:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train_network(
+            Line(), SCHEDULE, seed=3, checkpoint=place, on_step=kill, judge=judged(iter([10, 20]))
+        )
+    again = train_network(Line(), SCHEDULE, seed=3, checkpoint=place, judge=judged(iter([30, 40])))
+    assert whole.step == again.step == 20
+    assert whole.scores == again.scores
+    assert torch.equal(_weights(again), _weights(whole))
+
+
+def test_epochs_and_rates_are_told():
+    steps, epochs = [], []
+    train_network(
+        Line(), SCHEDULE, on_step=steps.append, on_epoch=epochs.append,
+        judge=Judge("one", lambda _: 1.0),
+    )  # fmt: skip
+    assert [each.rate for each in steps] == [SCHEDULE.rate(step) for step in range(40)]
+    assert [(each.step, each.score) for each in epochs] == [(k, 1.0) for k in (10, 20, 30, 40)]
+    assert epochs[0].loss == pytest.approx(sum(each.loss for each in steps[:10]) / 10)
+
+
+def test_bfloat16_is_taken_where_the_processor_has_it(monkeypatch):
+    cpu = torch.device("cpu")
+    for able, expected in (("AVX512", torch.bfloat16), ("AVX2", torch.float32)):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda able=able: able)
+        assert pick_precision(cpu) == expected
