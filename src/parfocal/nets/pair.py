@@ -69,6 +69,7 @@ class PairNetwork(nn.Module):
                     nn.BatchNorm2d(after),
                     nn.ReLU(inplace=True),
                 ]
+        self.energies = BandEnergies()
         self.trunk = nn.Sequential(*layers)
         self.head = nn.Sequential(
             nn.Linear(2 * widths[-1] + 2 * BANDS + facts, hidden),
@@ -84,7 +85,7 @@ class PairNetwork(nn.Module):
         The sides must be multiples of that.
         """
         features: Tensor = self.trunk(images)
-        return torch.cat([band_energies(images), features.float()], 1)
+        return torch.cat([self.energies(images), features.float()], 1)
 
     def judge(
         self, features: Float[Tensor, "b c v u"], facts: Float[Tensor, "b f"]
@@ -104,6 +105,23 @@ class PairNetwork(nn.Module):
         return self.judge(self.maps(images), facts)
 
 
+class BandEnergies(nn.Module):
+    """``band_energies`` as a layer, in whose place a fast copy puts a faster one."""
+
+    def forward(self, images: Float[Tensor, "b 2 y x"]) -> Float[Tensor, "b k v u"]:
+        """Energies of each square."""
+        return band_energies(images)
+
+    def quick(self) -> nn.Module:
+        """The same to rounding, for answers alone."""
+        return _QuickEnergies()
+
+
+class _QuickEnergies(nn.Module):
+    def forward(self, images: Float[Tensor, "b 2 y x"]) -> Float[Tensor, "b k v u"]:
+        return cell_moments(images)[1]
+
+
 def band_energies(images: Float[Tensor, "b 2 y x"]) -> Float[Tensor, "b k v u"]:
     """Mean square of Haar details in ``BANDS`` octaves, over squares of ``REDUCTION_PX``.
 
@@ -120,3 +138,48 @@ def band_energies(images: Float[Tensor, "b 2 y x"]) -> Float[Tensor, "b k v u"]:
         energies.append(functional.avg_pool2d(detail.square(), REDUCTION_PX >> octave))
         smooth = coarse
     return torch.cat(energies, 1)
+
+
+def cell_moments(
+    images: Float[Tensor, "b 2 y x"],
+) -> tuple[Float[Tensor, "b 2 v u"], Float[Tensor, "b k v u"]]:
+    """Mean of each square of ``REDUCTION_PX``, and ``band_energies`` in a fifth of the time.
+
+    A square's variance is the sum of its energies, whatever its mean: cells of any size of
+    window can be put together from them. For answers alone: no shapes that an export could free.
+
+    Examples
+    --------
+    >>> board = (torch.arange(32) % 2 * 2.0 + 7).expand(1, 2, 32, 32)
+    >>> means, energies = cell_moments(board)
+    >>> means[0, :, 0, 0], energies[0, :2, 0, 0]
+    (tensor([8., 8.]), tensor([1., 1.]))
+    """
+    side = REDUCTION_PX
+    batch, count, size_y, size_x = images.shape
+    v, u = size_y // side, size_x // side
+    cells = images.float().reshape(batch, count, v, side, u, side)
+    means = _over_cells(cells.reshape(batch, count, v, side, -1), side)
+    # Without it a bright square would drown its own detail in rounding.
+    smooth = cells - means[:, :, :, None, :, None]
+    powers = []
+    for octave in range(BANDS):
+        side = REDUCTION_PX >> octave
+        smooth = smooth.reshape(batch, count, v, side, -1)
+        powers.append(_over_cells(smooth.square(), side))
+        rows = smooth[:, :, :, ::2] + smooth[:, :, :, 1::2]
+        smooth = rows.reshape(-1, side) @ _means_of_two(side, images.device) / 2
+    finer, coarser = torch.cat(powers, 1), torch.cat(powers[1:], 1)
+    finer[:, : coarser.shape[1]] -= coarser
+    return means, finer
+
+
+def _over_cells(rows: Float[Tensor, "b n v side x"], side: int) -> Float[Tensor, "b n v u"]:
+    """Mean over squares: rows first, which lie side by side in memory."""
+    columns = rows.sum(3)
+    return columns.reshape(*columns.shape[:-1], -1, side).sum(-1) / side**2
+
+
+def _means_of_two(side: int, device: torch.device) -> Float[Tensor, "side half"]:
+    """Matrix that takes the mean of neighbours: strides of two are slow, products are not."""
+    return torch.eye(side // 2, device=device).repeat_interleave(2, 0) / 2
