@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from parfocal.core.device import pick_device
@@ -20,7 +17,8 @@ from parfocal.core.results import DefocusEstimate, PatchDefocus, Status
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.shapes import as_float_tensor
 from parfocal.models.card import ModelCard
-from parfocal.nets.pair import REDUCTION_PX, PairNetwork
+from parfocal.nets.pair import PairNetwork
+from parfocal.predict.calibration import Calibration
 from parfocal.predict.checks import (
     effective_depth_um,
     refuse_images,
@@ -28,7 +26,6 @@ from parfocal.predict.checks import (
     require_short_stack,
 )
 from parfocal.predict.pairs import (
-    MOST_SPACING,
     bin_centres,
     is_blank,
     normalised,
@@ -37,46 +34,31 @@ from parfocal.predict.pairs import (
     resampling,
     swapped,
 )
+from parfocal.predict.patches import Places, pairs_of
 from parfocal.predict.posterior import LEAST_SIDE, FieldPosterior, centre, certainty, join
+from parfocal.predict.signal import filled_share, signal_to_noise
 
-BEST_SPACING = 1.25
-"""Effective depths of field between the two images that tell most."""
-MOST_PATCHES = 8
-"""Patches along each side of a field; larger fields are sampled."""
 AT_ONCE = 32
-NORMAL_90 = 1.645
 CLEAR_PRIOR = 0.1
 """Probability of no fluorescence for a patch that shows nothing: the share in training."""
 SURE_LOG_ODDS = 4.0
 
 
-class Calibration(BaseModel):
-    """How the ensemble's own doubt becomes an interval that holds, and when it declines.
+@dataclass(frozen=True, kw_only=True)
+class FieldFacts:
+    """What decides how far a field's answer is trusted; NaN where the networks were not asked.
 
     Parameters
     ----------
-    widen
-        The interval is the estimate +- widen * sqrt(spread^2 + floor^2), in effective depths
-        of field.
-    floor
-        Least standard deviation.
-    least_certainty
-        Certainty of the field below which there is no answer.
-    reach
-        Largest defocus of an answer, in effective depths of field: beyond, only "far".
-    most_clear
-        Evidence, in [-1, 1] (``clear_evidence``), above which the field is no fluorescence.
+    signal, fill
+        ``signal_to_noise`` and ``filled_share`` of its resampled images.
+    clear
+        ``clear_evidence`` that it is no fluorescence.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    bins: int = 33
-    classes_reach: float = 8.0
-    widen: float = Field(default=NORMAL_90, gt=0)
-    floor: float = Field(default=0.2, ge=0)
-    least_certainty: float = 0.1
-    reach: float = 7.0
-    most_clear: float = 0.0
+    signal: float = math.nan
+    fill: float = math.nan
+    clear: float = math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +128,20 @@ class PairPredictor:
         MetadataError
             If the optics or the spacing are missing.
         """
+        return self.predict_with_facts(
+            images, spacing_um=spacing_um, setup=setup, saturation_counts=saturation_counts
+        )[0]
+
+    @torch.inference_mode()
+    def predict_with_facts(
+        self,
+        images: Any,
+        *,
+        spacing_um: float | None = None,
+        setup: OpticalSetup | None = None,
+        saturation_counts: float | None = None,
+    ) -> tuple[DefocusEstimate, FieldFacts]:
+        """Estimate as ``predict`` does, and say what kind of field it was."""
         stack = as_float_tensor(images, device=self.device).float()
         stack = stack[None] if stack.ndim == 2 else stack
         require_short_stack(stack, spacing_um)
@@ -157,25 +153,29 @@ class PairPredictor:
         spacing_um = spacing_um if len(stack) > 1 else None
         refusal = refuse_images(stack, saturation_counts) or refuse_optics(stack, spacing_um, setup)
         if refusal is not None:
-            return DefocusEstimate(status=refusal[0], reason=refusal[1])
-        looks, depth_um, places = self._look(stack, spacing_um, setup)
-        return self._conclude(looks, depth_um, setup, places)
-
-    @torch.inference_mode()
-    def _look(
-        self, stack: Float[Tensor, "n y x"], spacing_um: float | None, setup: OpticalSetup
-    ) -> tuple[list[_Look], float, _Places]:
-        """Ask the networks about every useful pair."""
+            return DefocusEstimate(status=refusal[0], reason=refusal[1]), FieldFacts()
         share, depth_um = resampling(setup), effective_depth_um(setup)
         small = resample(stack, share)
-        places = _Places.of(small.shape[-2:], share)
+        places = Places.of(small.shape[-2:], share)
+        step = 0.0 if spacing_um is None else spacing_um / depth_um
+        looks = self._look(small, step, setup, places)
+        facts = FieldFacts(
+            signal=signal_to_noise(small),
+            fill=filled_share(small),
+            clear=clear_evidence(torch.cat([look.clear.flatten() for look in looks])),
+        )
+        return self._conclude(looks, facts, setup, places), facts
+
+    def _look(
+        self, small: Float[Tensor, "n y x"], step: float, setup: OpticalSetup, places: Places
+    ) -> list[_Look]:
+        """Ask the networks about every useful pair of resampled images, ``step`` depths apart."""
         optics = {
-            "pixel": setup.pixel_um / share * setup.na / setup.wavelength_um,
+            "pixel": setup.pixel_um / places.share * setup.na / setup.wavelength_um,
             "ratio": setup.na / setup.immersion_index,
         }
-        step = 0.0 if spacing_um is None else spacing_um / depth_um
         looks = []
-        for first, second in _pairs(len(stack), step):
+        for first, second in pairs_of(len(small), step):
             patches = places.cut(torch.stack([small[first], small[second]]))
             distance = step * (second - first)
             probabilities, clear = self._judge(patches, distance, **optics)
@@ -187,7 +187,7 @@ class PairPredictor:
                     shift=step * first + distance / 2,
                 )
             )
-        return looks, depth_um, places
+        return looks
 
     def _judge(
         self, patches: Float[Tensor, "p 2 y x"], spacing: float, *, pixel: float, ratio: float
@@ -216,9 +216,9 @@ class PairPredictor:
         return shares / shares.sum(-1, keepdim=True).clamp(min=1e-9), every[:, bins]
 
     def _conclude(
-        self, looks: list[_Look], depth_um: float, setup: OpticalSetup, places: _Places
+        self, looks: list[_Look], facts: FieldFacts, setup: OpticalSetup, places: Places
     ) -> DefocusEstimate:
-        calibration = self.calibration
+        calibration, depth_um = self.calibration, effective_depth_um(setup)
         step = 2 * calibration.classes_reach / (calibration.bins - 1)
         span = max(look.shift for look in looks)
         extra = math.ceil(span / step)
@@ -240,8 +240,7 @@ class PairPredictor:
             patch_px=places.side_px,
             stride_px=places.stride_px,
         )
-        clear = clear_evidence(torch.cat([look.clear.flatten() for look in looks]))
-        status, reason = self._verdict(field, classes, span, clear)
+        status, reason = self._verdict(field, classes, span, facts.clear)
         common: dict[str, Any] = {
             "certainty": field.certainty,
             "probabilities": field.probabilities.double().numpy(),
@@ -251,7 +250,8 @@ class PairPredictor:
         if status != Status.FOUND:
             return DefocusEstimate(status=status, reason=reason, **common)
         spread = math.hypot(field.spread, calibration.floor)
-        half = calibration.widen * spread * depth_um
+        group = calibration.group_of(facts.signal, facts.fill)
+        half = calibration.widen_of(group) * spread * depth_um
         defocus_um = field.centre * depth_um
         return DefocusEstimate(
             status=status,
@@ -332,67 +332,3 @@ def _shifted(
     high = (lower + 2).clamp(0, calibration.bins + 1)
     values = padded[..., low] * (1 - share) + padded[..., high] * share
     return values / values.sum(-1, keepdim=True).clamp(min=1e-12)
-
-
-def _pairs(count: int, step: float) -> list[tuple[int, int]]:
-    """Which images to compare: those whose distance tells most.
-
-    Examples
-    --------
-    >>> _pairs(1, 0.0), _pairs(3, 1.2), _pairs(5, 0.4)
-    ([(0, 0)], [(0, 1), (1, 2)], [(0, 3), (1, 4)])
-    """
-    if count == 1:
-        return [(0, 0)]
-    apart = max(1, min(count - 1, round(BEST_SPACING / step), int(MOST_SPACING / step)))
-    return [(first, first + apart) for first in range(count - apart)]
-
-
-@dataclass(frozen=True)
-class _Places:
-    """Where patches are cut from a resampled image."""
-
-    rows: tuple[int, ...]
-    columns: tuple[int, ...]
-    side: int
-    share: float
-
-    @classmethod
-    def of(cls, shape: torch.Size, share: float) -> _Places:
-        side = min(128, min(shape) // REDUCTION_PX * REDUCTION_PX)
-        corners = [_corners(size, side) for size in shape]
-        return cls(corners[0], corners[1], side, share)
-
-    def cut(self, pair: Float[Tensor, "2 y x"]) -> Float[Tensor, "p 2 v u"]:
-        """The patches, row by row."""
-        return torch.stack(
-            [
-                pair[:, y : y + self.side, x : x + self.side]
-                for y, x in itertools.product(self.rows, self.columns)
-            ]
-        )
-
-    @property
-    def side_px(self) -> float:
-        """Side of a patch in pixels of the images as they came."""
-        return self.side / self.share
-
-    @property
-    def stride_px(self) -> tuple[float, float]:
-        """Distance of neighbouring patches likewise; 0 where there is one."""
-        return tuple(  # type: ignore[return-value]
-            float(np.diff(corners).mean()) / self.share if len(corners) > 1 else 0.0
-            for corners in (self.rows, self.columns)
-        )
-
-
-def _corners(size: int, side: int) -> tuple[int, ...]:
-    """Corners of patches that cover a side evenly.
-
-    Examples
-    --------
-    >>> _corners(300, 128), _corners(128, 128)
-    ((0, 86, 172), (0,))
-    """
-    count = min(MOST_PATCHES, -(-size // side))
-    return tuple(int(place) for place in np.linspace(0, size - side, count))

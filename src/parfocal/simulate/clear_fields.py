@@ -18,6 +18,7 @@ from parfocal.optics.transmission import transmitted_images
 from parfocal.optics.zernike import Aberrations
 from parfocal.simulate.batch_noise import draw_exposures, noisy_counts
 from parfocal.simulate.batches import FieldBatch
+from parfocal.simulate.catalog import make_specimen
 from parfocal.simulate.object_pool import ObjectPool
 
 GRID_PX = 256
@@ -48,6 +49,8 @@ class ClearFields:
         Draws everything.
     device
         Where images go.
+    specimen
+        A row of ``SPECIMENS`` with absorption or phase, in place of these.
     kept
         Pairs that are kept, to be turned and exposed again: imaging them costs most.
 
@@ -65,12 +68,15 @@ class ClearFields:
         reach_depths: float = 8.0,
         seed: int = 0,
         device: str = "cpu",
+        specimen: str | None = None,
         kept: int = KEPT,
     ) -> None:
         self.size_px, self.reach_depths = size_px, reach_depths
         self.device = pick_device(device)
         self.generator = torch.Generator().manual_seed(seed)
-        self._pool = ObjectPool(OBJECTS, textures=6, size_px=GRID_PX, seed=seed)
+        self._specimen = specimen
+        if specimen is None:
+            self._pool = ObjectPool(OBJECTS, textures=6, size_px=GRID_PX, seed=seed)
         self._kept, self._drawn = kept, 0
         self._bank: list[tuple[Tensor, Tensor]] = []
 
@@ -118,7 +124,7 @@ class ClearFields:
         )  # fmt: skip
         z_um = torch.tensor([middle - half, middle + half])
         fine = transmitted_images(
-            self._specimen()[None], setup, z_um, heights_um=torch.zeros(1),
+            self._layer(setup), setup, z_um, heights_um=torch.zeros(1),
             source=self._condenser(na), aberrations=self._aberrations(),
         )  # fmt: skip
         side = GRID_PX // binned
@@ -129,8 +135,14 @@ class ClearFields:
         facts = torch.tensor([na, index, wavelength_um, pixel_um])
         return images, torch.cat([facts, z_um])
 
-    def _specimen(self) -> Tensor:
-        """Complex amplitude behind one layer of a specimen."""
+    def _layer(self, setup: OpticalSetup) -> Tensor:
+        """Complex amplitude (1, y, x) behind one layer of a specimen."""
+        if self._specimen is not None:
+            made = make_specimen(
+                self._specimen, GRID_PX, pixel_um=setup.pixel_um, thickness_um=0.0,
+                generator=self.generator,
+            )  # fmt: skip
+            return made.slices(setup.wavelength_nm).prod(0, keepdim=True)
         if self._one(0.0, 1.0) < CELLS:
             shape = self._cells()
         else:
@@ -141,7 +153,7 @@ class ClearFields:
         delay = math.exp(self._one(-1.6, 1.8)) * (0.1 if is_stained else 1.0)
         sign = 1.0 if self._one(0.0, 1.0) < 0.85 else -1.0
         absorbed = self._one(0.3, 2.0) if is_stained else self._one(0.0, 0.3)
-        return torch.polar(torch.exp(-absorbed / 2 * shape), sign * delay * shape)
+        return torch.polar(torch.exp(-absorbed / 2 * shape), sign * delay * shape)[None]
 
     def _cells(self) -> Float[Tensor, "y x"]:
         """Round cells like lenses, some with a rim or a nucleus, that wrap around."""

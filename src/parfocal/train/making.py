@@ -17,7 +17,8 @@ from parfocal.core.errors import InputError
 from parfocal.models.card import ModelCard
 from parfocal.models.package import CARD, save_model
 from parfocal.simulate.catalog import SPECIMENS
-from parfocal.train.held_out import RULE, HeldOut, calibrated
+from parfocal.train.calibrating import RULE, calibrated
+from parfocal.train.held_out import HeldOut
 from parfocal.train.loop import Progress, train_network
 from parfocal.train.pair_task import PairRecipe, PairTask
 
@@ -84,7 +85,8 @@ def make_model(
     held_out = HeldOut() if held_out is None else held_out
     where = pick_device(device)
     require_unseen(recipe, held_out)
-    total = recipe.members * recipe.steps + 2 * len(held_out.objects) * held_out.fields
+    kinds = len(held_out.objects) + len(held_out.clear_objects)
+    total = recipe.members * recipe.steps + 2 * kinds * held_out.fields
     done = 0
 
     def tell(what: str) -> None:

@@ -14,7 +14,7 @@ TINY = PairRecipe(
     name="tiny", bins=9, widths=(4, 4, 4, 4, 4), hidden=8, objects=("beads",), batch=4, steps=4,
     epoch_steps=2, members=2,
 )  # fmt: skip
-FEW = HeldOut(objects=("nematode",), fields=3, size_px=64)
+FEW = HeldOut(objects=("nematode",), clear_objects=("blood_smear",), fields=3, size_px=64)
 
 
 class KilledError(Exception):
@@ -34,8 +34,8 @@ def test_a_model_is_saved_with_a_card_that_says_where_it_comes_from(tmp_path):
     assert card.calibration["classes_reach"] == 8.0
     assert card.calibration["reach"] == 7.0
     assert any("not calibrated" in limit for limit in card.limits)
-    assert [step.done for step in steps] == list(range(1, 2 * 4 + 6 + 1))
-    assert {step.total for step in steps} == {14}
+    assert [step.done for step in steps] == list(range(1, 2 * 4 + 12 + 1))
+    assert {step.total for step in steps} == {20}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["card.json", "weights.safetensors"]
 
 
