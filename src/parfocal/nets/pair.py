@@ -141,8 +141,8 @@ def band_energies(images: Float[Tensor, "b 2 y x"]) -> Float[Tensor, "b k v u"]:
 
 
 def cell_moments(
-    images: Float[Tensor, "b 2 y x"],
-) -> tuple[Float[Tensor, "b 2 v u"], Float[Tensor, "b k v u"]]:
+    images: Float[Tensor, "b n y x"],
+) -> tuple[Float[Tensor, "b n v u"], Float[Tensor, "b k v u"]]:
     """Mean of each square of ``REDUCTION_PX``, and ``band_energies`` in a fifth of the time.
 
     A square's variance is the sum of its energies, whatever its mean: cells of any size of

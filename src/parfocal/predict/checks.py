@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -27,18 +29,23 @@ Refusal = tuple[Status, str]
 
 def require_short_stack(images: Tensor, spacing_um: float | None) -> None:
     """Raise ShapeError or InputError unless (n, y, x), finite, with a spacing where n > 1."""
-    if images.ndim != 3 or not 1 <= images.shape[0] <= MOST_IMAGES:
-        raise ShapeError(
-            f"Images to predict from must be (n, y, x) with 1 to {MOST_IMAGES} of one size, but "
-            f"came with shape {tuple(images.shape)}."
-        )
+    require_few_images(images.shape, spacing_um)
     bad = [k for k, image in enumerate(images) if not bool(torch.isfinite(image).all())]
     if bad:
         raise InputError(
             f"Image {bad[0]} of {len(images)} holds pixels that are NaN or infinite; "
             "replace them, or leave the image out."
         )
-    if len(images) > 1 and spacing_um is None:
+
+
+def require_few_images(shape: Sequence[int], spacing_um: float | None) -> None:
+    """Raise unless a shape is (n, y, x) of few images, with a spacing where n > 1."""
+    if len(shape) != 3 or not 1 <= shape[0] <= MOST_IMAGES:
+        raise ShapeError(
+            f"Images to predict from must be (n, y, x) with 1 to {MOST_IMAGES} of one size, but "
+            f"came with shape {tuple(shape)}."
+        )
+    if shape[0] > 1 and spacing_um is None:
         raise MetadataError(
             "Several images need their distance: give spacing_um (--spacing-um), positive along "
             "increasing stage z."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -25,8 +26,8 @@ from parfocal.predict.checks import (
     refuse_optics,
     require_short_stack,
 )
+from parfocal.predict.first_image import classes_of_first, of_first
 from parfocal.predict.pairs import (
-    bin_centres,
     is_blank,
     normalised,
     pair_facts,
@@ -37,8 +38,10 @@ from parfocal.predict.pairs import (
 from parfocal.predict.patches import Places, pairs_of
 from parfocal.predict.posterior import LEAST_SIDE, FieldPosterior, centre, certainty, join
 from parfocal.predict.signal import filled_share, signal_to_noise
+from parfocal.predict.working import Working, working_copies
 
-AT_ONCE = 32
+AT_ONCE, AT_ONCE_ON_GPU = 8, 256
+"""Patches judged together: few stay in a processor's cache."""
 CLEAR_PRIOR = 0.1
 """Probability of no fluorescence for a patch that shows nothing: the share in training."""
 SURE_LOG_ODDS = 4.0
@@ -95,6 +98,11 @@ class PairPredictor:
     def name(self) -> str:
         """Name in the catalogue."""
         return self.card.name
+
+    @cached_property
+    def working(self) -> Working:
+        """Copies of the networks that are asked, made when first needed."""
+        return working_copies(self.networks, self.device)
 
     def predict(
         self,
@@ -198,12 +206,13 @@ class PairPredictor:
         """
         bins = self.calibration.bins
         parts = []
-        for some in torch.split(patches, AT_ONCE):
+        together = AT_ONCE if self.device.type == "cpu" else AT_ONCE_ON_GPU
+        for some in torch.split(patches, together):
             pairs = normalised(some)
             one = torch.ones(len(some), device=self.device)
             facts = pair_facts(pixel=one * pixel, spacing=one * spacing, ratio=one * ratio)
             total = torch.zeros(len(some), bins + 1, device=self.device)
-            for network in self.networks:
+            for network in self.working.networks:
                 total += network(pairs, facts).softmax(-1)
                 shares = network(swapped(pairs), facts).softmax(-1)
                 total += torch.cat([shares[:, :bins].flip(-1), shares[:, bins:]], -1)
@@ -219,17 +228,9 @@ class PairPredictor:
         self, looks: list[_Look], facts: FieldFacts, setup: OpticalSetup, places: Places
     ) -> DefocusEstimate:
         calibration, depth_um = self.calibration, effective_depth_um(setup)
-        step = 2 * calibration.classes_reach / (calibration.bins - 1)
         span = max(look.shift for look in looks)
-        extra = math.ceil(span / step)
-        # Classes of the first image's defocus: those of a pair's middle, less the way to it.
-        classes = torch.cat(
-            [
-                -calibration.classes_reach - step * torch.arange(extra, 0, -1),
-                bin_centres(calibration.bins, calibration.classes_reach),
-            ]
-        )
-        shifted = [_shifted(look, classes, calibration) for look in looks]
+        classes = classes_of_first(calibration, span)
+        shifted = [of_first(look.probabilities, classes, look.shift, calibration) for look in looks]
         flat = torch.cat([each.flatten(0, 1) for each in shifted])
         weights = certainty(flat).clamp(min=1e-6).square()
         field = join(flat, classes, weights)
@@ -317,18 +318,3 @@ def clear_evidence(probabilities: Float[Tensor, " p"]) -> float:
     size = evidence.abs()
     mean = float((evidence * size).sum() / size.sum().clamp(min=1e-6))
     return max(-1.0, min(1.0, mean / SURE_LOG_ODDS))
-
-
-def _shifted(
-    look: _Look, classes: Float[Tensor, " c"], calibration: Calibration
-) -> Float[Tensor, "py px k"]:
-    """Distribution over the first image's defocus, from that over the pair's middle."""
-    step = 2 * calibration.classes_reach / (calibration.bins - 1)
-    place = (classes + look.shift + calibration.classes_reach) / step
-    lower = place.floor().long()
-    share = place - lower
-    padded = torch.nn.functional.pad(look.probabilities, (1, 1))
-    low = (lower + 1).clamp(0, calibration.bins + 1)
-    high = (lower + 2).clamp(0, calibration.bins + 1)
-    values = padded[..., low] * (1 - share) + padded[..., high] * share
-    return values / values.sum(-1, keepdim=True).clamp(min=1e-12)
