@@ -95,7 +95,8 @@ class FieldBatches:
         Rows of ``SPECIMENS`` that are imaged: a pool, made once, that is rolled, turned and
         mirrored. They wrap around, so that no light comes from beyond an edge.
     textures
-        How many textures of 1 / f amplitude join the pool.
+        How many textures of 1 / f amplitude, and twice as many fields of a few balls, join the
+        pool.
     pictures
         Sharp images of the user's (y, x), of which crops join the pool.
     reuse
@@ -136,6 +137,7 @@ class FieldBatches:
         self._pool = ObjectPool(
             objects,
             textures=textures,
+            balls=2 * textures,
             pictures=pictures,
             size_px=size_px,
             seed=seed,

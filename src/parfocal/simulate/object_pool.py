@@ -30,6 +30,8 @@ class ObjectPool:
         Rows of ``SPECIMENS``, each made a few times at three pixel sizes.
     textures
         How many textures of 1 / f amplitude.
+    balls
+        How many fields of a few balls each, from points to an eighth of the side, in the dark.
     pictures
         Sharp images of the user's (y, x), from which crops are cut; their edges are blended over
         an eighth of the side.
@@ -53,6 +55,7 @@ class ObjectPool:
         objects: Sequence[str],
         *,
         textures: int = 0,
+        balls: int = 0,
         pictures: Sequence[Any] = (),
         size_px: int,
         seed: int,
@@ -61,6 +64,7 @@ class ObjectPool:
         dice = torch.Generator().manual_seed(seed)
         made = [_glowing(name, size_px, dice) for name in objects]
         made += [texture(size_px, SLOPES[k % len(SLOPES)], dice)[None] for k in range(textures)]
+        made += [few_balls(size_px, dice)[None] for _ in range(balls)]
         made += [_crops(picture, size_px, dice) for picture in pictures]
         if not made:
             raise InputError("The pool of objects is empty: give objects, textures or pictures.")
@@ -111,6 +115,31 @@ def texture(size_px: int, slope: float, generator: torch.Generator) -> Float[Ten
     relief = torch.fft.irfft2(white / radius**slope, s=(size_px, size_px))
     light = torch.exp(0.7 * relief / relief.std())
     return light / light.max()
+
+
+def few_balls(size_px: int, generator: torch.Generator) -> Float[Tensor, "y x"]:
+    """One to six evenly filled balls of about one size, somewhere in a dark field that wraps.
+
+    Examples
+    --------
+    >>> field = few_balls(64, torch.Generator().manual_seed(0))
+    >>> float(field.max()), bool((field == 0).float().mean() > 0.5)
+    (1.0, True)
+    """
+
+    def uniform(low: float, high: float) -> float:
+        return low + (high - low) * float(torch.rand((), generator=generator))
+
+    field = torch.zeros(size_px, size_px)
+    line = torch.arange(size_px) + 0.0
+    largest = math.exp(uniform(math.log(0.5), math.log(size_px / 16)))
+    for _ in range(1 + int(uniform(0.0, 6.0))):
+        radius = largest * uniform(0.7, 1.0)
+        y, x = ((line - uniform(0.0, float(size_px))) % size_px - size_px / 2 for _ in range(2))
+        # Pixels at the rim are filled in part: within one pixel the thickness fades.
+        inside = (1 - (y[:, None].square() + x.square()) / (radius + 0.5) ** 2).clamp(min=0.0)
+        field += uniform(0.3, 1.0) * inside.sqrt()
+    return field / field.max()
 
 
 def _glowing(name: str, size_px: int, dice: torch.Generator) -> Float[Tensor, "p y x"]:

@@ -126,14 +126,10 @@ def _most_clear(trials: FieldTrials) -> tuple[float, bool]:
         return 0.0, True
     low = float(others[int(MOST_CLEAR_ANSWERED * len(others))])  # strictly below: few enough
     high = float(own[max(0, math.ceil((1 - MOST_LOST) * len(own)) - 1)]) if len(own) else -1.0
-    if high < low:
-        return round((low + high) / 2, 4), True
-    return round(high, 4), False
-
-
-def _misfit(size: NDArray[Any], scale: NDArray[Any]) -> float:
-    """Less the likelihood of Laplace errors of these scales, times the best common factor."""
-    return float(np.log(scale).mean() + np.log(np.maximum((size / scale).mean(), 1e-12)))
+    if high >= low:
+        return round(high, 4), False
+    # Nearer to fluorescence: real specimens that are declined cost less than a wrong sign.
+    return round(0.75 * high + 0.25 * low, 4), True
 
 
 def _least_certainty(trials: FieldTrials, most_clear: float) -> tuple[float, bool]:

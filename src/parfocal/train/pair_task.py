@@ -54,8 +54,8 @@ class PairRecipe(BaseModel):
     hidden: Annotated[int, Field(ge=1)] = 128
     objects: tuple[str, ...] = OBJECTS
     batch: Annotated[int, Field(ge=2)] = 64
-    steps: Annotated[int, Field(ge=1)] = 20_000
-    epoch_steps: Annotated[int, Field(ge=1)] = 1000
+    steps: Annotated[int, Field(ge=1)] = 10_000
+    epoch_steps: Annotated[int, Field(ge=1)] = 500
     peak_rate: Annotated[float, Field(gt=0)] = 2e-3
     lonely: Annotated[float, Field(ge=0, le=1)] = 0.08
     clear: Annotated[float, Field(ge=0, le=0.5)] = 0.1

@@ -141,7 +141,14 @@ def test_fields_are_asked_as_a_user_would_and_the_truth_is_the_first_images():
     assert trials.kinds.tolist() == ["nematode"] * 3 + ["hair_cells"] * 3 + ["blood_smear"] * 3
     assert trials.is_fluorescence.tolist() == [True] * 6 + [False] * 3
     source = FieldBatches(
-        batch=8, size_px=64, seed=2009, objects=("nematode",), textures=0, reach_depths=4.0, reuse=1
+        batch=8,
+        size_px=64,
+        seed=2009,
+        objects=("nematode",),
+        textures=0,
+        balls=0,
+        reach_depths=4.0,
+        reuse=1,
     )
     fields = source.draw()
     truth = (fields.z_um[:, 0] / fields.depth_um)[:3]
