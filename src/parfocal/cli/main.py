@@ -13,7 +13,7 @@ import typer
 from typer.main import get_command
 
 from parfocal import __version__
-from parfocal.cli import benchmark, demo, doctor, drive, score, simulate, train
+from parfocal.cli import benchmark, demo, doctor, drive, predict, score, simulate, train
 from parfocal.cli.exits import CALL_IS_WRONG, DONE, INTERRUPTED, SOME_FAILED, CallError
 from parfocal.cli.printable import printable
 from parfocal.core.errors import ParfocalError
@@ -31,6 +31,7 @@ app = typer.Typer(
     epilog="Exit status: 0 done, 1 some inputs could not be processed, 2 the call is wrong.",
 )
 app.command("score")(score.score)
+app.command("predict")(predict.predict)
 app.command("simulate")(simulate.simulate)
 app.command("drive")(drive.drive)
 app.command("train")(train.train)

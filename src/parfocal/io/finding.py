@@ -269,6 +269,8 @@ def _files(files: Sequence[Path], options: OpenOptions, *, asked: bool) -> list[
             found += _many(content, options)
         else:
             single.append(content)
+    if options.singly:
+        return [*found, *(_one(content, options) for content in single)]
     groups = group_planes([content.path for content in single])
     stacks = [g for g in groups if len(g.paths) >= (2 if g.tagged else LEAST_UNTAGGED)]
     taken = {path for group in stacks for path in group.paths}

@@ -37,6 +37,8 @@ class OpenOptions(BaseModel):
         Resolution level of a pyramid, 0 for full resolution.
     modality
         What the contrast is, where the file does not say.
+    singly
+        Each file with one image is a field by itself, and no plane of a stack.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +58,7 @@ class OpenOptions(BaseModel):
     setup: OpticalSetup | None = None
     level: Annotated[int, Field(ge=0)] = 0
     modality: str | None = None
+    singly: bool = False
 
     @field_validator("z_step_um", "nominal_z_step_um")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from parfocal.predict.calibration import Calibration
 from parfocal.predict.loading import (
     DEFAULT_MODEL,
     PREDICTORS,
@@ -16,6 +17,7 @@ from parfocal.predict.tilt import fit_tilt
 __all__ = [
     "DEFAULT_MODEL",
     "PREDICTORS",
+    "Calibration",
     "PairPredictor",
     "Predictor",
     "PredictorRow",
