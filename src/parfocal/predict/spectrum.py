@@ -1,0 +1,335 @@
+"""What the spectrum of one image by an off-axis LED shows of its defocus.
+
+Everywhere here the light comes from +x: the LED's axis is x, and y runs across it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from parfocal.core.errors import InputError
+from parfocal.core.setup import OpticalSetup
+from parfocal.core.shapes import require_images
+
+PUBLISHED_ALONG, PUBLISHED_ACROSS = 0.9779, 0.1625
+"""Frequencies kept as published, in NA / wavelength: 307 and 51 bins of a patch of 1024 px."""
+WINDOW = 62.8
+"""Side of a window of ``window_powers``, in wavelength / NA."""
+ROWS, COLUMNS = 56, 64
+"""Bins across and along of ``window_powers``: to 0.89 and +-1.02 NA / wavelength."""
+FOLD = 2
+"""Bins along that are averaged."""
+LEAST_POWER = 1e-4
+"""Of the mean power; less is noise."""
+MOST_WINDOWS = 12
+"""Windows along each side of an image; of larger ones they are samples."""
+MOST_TILES = 4
+Cuts = tuple[int, int]
+
+
+def towards_x(
+    images: Float[Tensor, "*batch y x"], led_na_yx: tuple[float, float]
+) -> Float[Tensor, "*batch v u"]:
+    """Turn and mirror images so that the LED that lit them lies towards +x.
+
+    Raises
+    ------
+    InputError
+        If the LED lies on no axis of the camera, or in the middle.
+
+    Examples
+    --------
+    >>> image = torch.arange(6.0).reshape(2, 3)
+    >>> towards_x(image, (0.3, 0.0)).shape, towards_x(image, (0.0, -0.3))[0]
+    (torch.Size([3, 2]), tensor([2., 1., 0.]))
+    """
+    na_y, na_x = led_na_yx
+    if max(abs(na_y), abs(na_x)) == 0 or min(abs(na_y), abs(na_x)) > 0.05 * max(
+        abs(na_y), abs(na_x)
+    ):
+        raise InputError(
+            f"The LED at (na_y, na_x) = ({na_y:g}, {na_x:g}) must lie off the axis, along y or "
+            "along x of the camera: choose another LED, or turn the image."
+        )
+    if abs(na_y) > abs(na_x):
+        images, na_x = images.transpose(-1, -2), na_y
+    return images.flip(-1) if na_x < 0 else images
+
+
+@lru_cache(maxsize=16)
+def _waves(size: int, count: int, first: int, step: int, device: str) -> Float[Tensor, "v2 y"]:
+    """Cosines, then sines with their sign turned, of waves ``first``, ``first + step``, ..."""
+    wave = torch.arange(first, count, step, dtype=torch.float64)[:, None]
+    phase = wave * torch.arange(size, dtype=torch.float64) % size * (2.0 * math.pi / size)
+    return torch.cat([phase.cos(), -phase.sin()]).float().to(device)
+
+
+def _low_rows(images: Float[Tensor, "*batch y x"], count: int) -> Complex[Tensor, "*batch v x"]:
+    """The lowest waves along y, by one product each for the even and for the odd ones.
+
+    Even waves repeat after half a side and odd ones turn their sign, so the two halves are added
+    and subtracted first, which halves the products.
+    """
+    size = images.shape[-2]
+    device = str(images.device)
+    if size % 2:
+        return _complex(_waves(size, count, 0, 1, device) @ images)
+    half = size // 2
+    top, bottom = images[..., :half, :], images[..., half:, :]
+    even = _complex(_waves(size, count, 0, 2, device)[:, :half] @ (top + bottom))
+    if count == 1:
+        return even
+    odd = _complex(_waves(size, count, 1, 2, device)[:, :half] @ (top - bottom))
+    rows = even.new_empty(*even.shape[:-2], count, even.shape[-1])
+    rows[..., 0::2, :], rows[..., 1::2, :] = even, odd
+    return rows
+
+
+def _complex(parts: Float[Tensor, "*batch v2 x"]) -> Complex[Tensor, "*batch v x"]:
+    real, imaginary = parts.chunk(2, dim=-2)
+    return torch.complex(real, imaginary)
+
+
+def _crop(rows: Complex[Tensor, "*batch v x"], along: int) -> Complex[Tensor, "*batch v u"]:
+    """Low frequencies along x, rising, and nothing at the mean."""
+    spectrum = torch.fft.fft(rows, dim=-1)
+    kept = torch.cat([spectrum[..., spectrum.shape[-1] - along :], spectrum[..., :along]], -1)
+    kept[..., 0, along] = 0.0
+    return kept
+
+
+def cropped_spectrum(
+    images: Float[Tensor, "*batch y x"], *, across: int, along: int
+) -> Complex[Tensor, "*batch v u"]:
+    """The low frequencies of the discrete Fourier transform of images less their mean.
+
+    Parameters
+    ----------
+    images
+        Float32 of any size.
+    across
+        Frequencies along y that are kept: 0 to ``across`` - 1.
+    along
+        Frequencies along x that are kept: -``along`` to ``along`` - 1.
+
+    Returns
+    -------
+    The spectrum, frequencies rising; 0 at the mean.
+
+    Raises
+    ------
+    ShapeError
+        If the images hold fewer frequencies.
+
+    Notes
+    -----
+    Only what is kept is computed: the transform along y is one product with the waves that are
+    kept, and few rows are left for the transform along x.
+
+    Examples
+    --------
+    >>> wave = torch.cos(2 * torch.pi * torch.arange(16.0) / 16)
+    >>> cropped_spectrum(wave.expand(16, 16), across=2, along=2)[0].abs().round()
+    tensor([  0., 128.,   0., 128.])
+    """
+    require_images(images, least_y=max(2, 2 * across - 1), least_x=2 * along, what="This spectrum")
+    return _crop(_low_rows(images, across), along)
+
+
+def published_bins(side: float) -> tuple[int, int]:
+    """Frequencies (across, along) that the published features keep of a patch.
+
+    Parameters
+    ----------
+    side
+        Of the patch, in wavelength / NA.
+
+    Examples
+    --------
+    >>> published_bins(1024 * 0.325 * 0.5 / 0.53)
+    (51, 307)
+    """
+    return round(PUBLISHED_ACROSS * side), round(PUBLISHED_ALONG * side)
+
+
+def _patch_spectra(
+    images: Float[Tensor, "*batch y x"], cuts: Cuts, across: int, along: int
+) -> Complex[Tensor, "*batch p f"]:
+    """Spectra of patches, cut without a copy."""
+    size_y, size_x = (size // cut for size, cut in zip(images.shape[-2:], cuts, strict=True))
+    require_images(
+        images, least_y=cuts[0] * max(2, 2 * across - 1), least_x=cuts[1] * 2 * along,
+        what=f"{cuts[0]} x {cuts[1]} patches with {across} and +-{along} frequencies",
+    )  # fmt: skip
+    whole = images[..., : cuts[0] * size_y, : cuts[1] * size_x]
+    strips = whole.reshape(*whole.shape[:-2], cuts[0], size_y, whole.shape[-1])
+    rows = _low_rows(strips, across)
+    rows = rows.reshape(*rows.shape[:-1], cuts[1], size_x).transpose(-2, -3)
+    return _crop(rows, along).flatten(-2).flatten(-3, -2)
+
+
+def magnitude_features(
+    images: Float[Tensor, "*batch y x"], *, cuts: Cuts = (2, 2), across: int = 51, along: int = 307
+) -> Float[Tensor, "*batch p f"]:
+    """Magnitude of the low frequencies of patches, each of unit length as a vector [Pinkard2019]_.
+
+    Parameters
+    ----------
+    images
+        In counts, the LED towards +x.
+    cuts
+        Patches along y and along x that each image is cut to.
+    across, along
+        Frequencies of a patch that are kept, as in ``cropped_spectrum``.
+
+    Returns
+    -------
+    ``across`` * 2 * ``along`` values a patch; all 0 where a patch is even.
+
+    Notes
+    -----
+    Laws: offset-free, gain-free, batch-free. The published text divides by the mean, its code by
+    the length: this follows the code. The z-scores come from the network that holds them.
+
+    Examples
+    --------
+    >>> images = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    >>> features = magnitude_features(images, across=3, along=8)
+    >>> features.shape, features.square().sum(-1)[0]
+    (torch.Size([3, 4, 48]), tensor([1.0000, 1.0000, 1.0000, 1.0000]))
+    """
+    magnitude = _patch_spectra(images, cuts, across, along).abs()
+    length = torch.linalg.vector_norm(magnitude, dim=-1, keepdim=True)
+    return magnitude / length.clamp(min=1e-12)
+
+
+def phase_features(
+    images: Float[Tensor, "*batch y x"], *, cuts: Cuts = (2, 2), across: int = 51, along: int = 307
+) -> Float[Tensor, "*batch p f"]:
+    """Phase of the same frequencies, in rad: what [Pinkard2019]_ found to tell little."""
+    return _patch_spectra(images, cuts, across, along).angle()
+
+
+def window_px(setup: OpticalSetup) -> int:
+    """Side of a window of ``window_powers`` in pixels.
+
+    Examples
+    --------
+    >>> window_px(OpticalSetup(na=0.5, wavelength_nm=530, pixel_um=0.325))
+    205
+    """
+    return round(WINDOW * setup.wavelength_um / setup.na / setup.pixel_um)
+
+
+def window_powers(windows: Float[Tensor, "w y x"]) -> Float[Tensor, "w v u"]:
+    """Power of windows at the low frequencies: ``ROWS`` across, ``COLUMNS`` along.
+
+    Parameters
+    ----------
+    windows
+        Parts of an image, each of the side that ``window_px`` says.
+
+    Returns
+    -------
+    Power under a Hann window, of pixels less their window's mean. A bin stands for the same
+    frequency in NA / wavelength whatever the pixel; ``FOLD`` bins along are averaged.
+
+    Notes
+    -----
+    Laws: offset-free, gain-squared. Averages over windows are Welch's estimate [Welch1967]_.
+
+    Examples
+    --------
+    >>> window_powers(torch.rand(2, 205, 205)).shape
+    torch.Size([2, 56, 64])
+    """
+    size_y, size_x = windows.shape[-2:]
+    bell = torch.outer(
+        torch.hann_window(size_y, device=windows.device),
+        torch.hann_window(size_x, device=windows.device),
+    )
+    centred = (windows - windows.mean((-2, -1), keepdim=True)) * bell
+    parts = cropped_spectrum(centred, across=ROWS, along=COLUMNS * FOLD // 2)
+    power: Tensor = parts.abs().square() / bell.square().sum()
+    folded: Tensor = power.unfold(-1, FOLD, FOLD).mean(-1)
+    return folded
+
+
+def log_powers(powers: Float[Tensor, "*batch v u"]) -> Float[Tensor, "*batch v u"]:
+    """Logarithm of powers over their mean: what is left of a spectrum whatever the gain.
+
+    Examples
+    --------
+    >>> log_powers(torch.full((2, 2), 4.0)).abs().max() < 1e-3
+    tensor(True)
+    """
+    mean = powers.mean((-2, -1), keepdim=True).clamp(min=1e-30)
+    return (powers / mean + LEAST_POWER).log()
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How an image was parted: tiles (y, x), their side and their distance, in pixels."""
+
+    shape: tuple[int, int]
+    side_px: float
+    stride_px: tuple[float, float]
+
+
+def spectrum_tiles(
+    image: Float[Tensor, "y x"], setup: OpticalSetup
+) -> tuple[Float[Tensor, "t v u"], Tiles]:
+    """Mean powers of the windows in each tile of an image, tiles row by row.
+
+    Parameters
+    ----------
+    image
+        In counts, the LED towards +x; at least one window along each side.
+    setup
+        The optics, by which the size of a window is known.
+
+    Examples
+    --------
+    >>> setup = OpticalSetup(na=0.5, wavelength_nm=530, pixel_um=0.26)
+    >>> powers, tiles = spectrum_tiles(torch.rand(512, 1024), setup)
+    >>> powers.shape, tiles.shape
+    (torch.Size([2, 56, 64]), (1, 2))
+    """
+    side = window_px(setup)
+    require_images(image, least_y=side, least_x=side, what="A spectrum by windows")
+    rows, columns = (_corners(size, side) for size in image.shape)
+    windows = torch.stack([image[y : y + side, x : x + side] for y in rows for x in columns])
+    powers = window_powers(windows).reshape(len(rows), len(columns), ROWS, COLUMNS)
+    shape = (_tiles(image.shape[0], side), _tiles(image.shape[1], side))
+    means = [
+        part.mean((0, 1))
+        for strip in powers.tensor_split(shape[0], dim=0)
+        for part in strip.tensor_split(shape[1], dim=1)
+    ]
+    strides = [size / count for size, count in zip(image.shape, shape, strict=True)]
+    stride = (strides[0] if shape[0] > 1 else 0.0, strides[1] if shape[1] > 1 else 0.0)
+    return torch.stack(means), Tiles(shape, max(strides), stride)
+
+
+def _tiles(size_px: int, side: int) -> int:
+    """Tiles along a side: two windows or more each."""
+    return max(1, min(MOST_TILES, size_px // (2 * side) + (size_px % (2 * side) > 1.9 * side)))
+
+
+def _corners(size_px: int, side: int) -> list[int]:
+    """First pixels of windows that cover a side evenly; they overlap by half where there are few.
+
+    Examples
+    --------
+    >>> _corners(512, 256), _corners(256, 256), _corners(2048, 256)[:3]
+    ([0, 128, 256], [0], [0, 256, 512])
+    """
+    apart = side if size_px >= 4 * side else side / 2
+    count = min(MOST_WINDOWS, 1 + math.ceil((size_px - side) / apart - 0.1))
+    return [round(place) for place in torch.linspace(0, size_px - side, count).tolist()]
