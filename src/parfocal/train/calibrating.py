@@ -132,6 +132,11 @@ def _most_clear(trials: FieldTrials) -> tuple[float, bool]:
     return round(0.75 * high + 0.25 * low, 4), True
 
 
+def _misfit(size: NDArray[Any], scale: NDArray[Any]) -> float:
+    """Less the likelihood of Laplace errors of these scales, times the best common factor."""
+    return float(np.log(scale).mean() + np.log(np.maximum((size / scale).mean(), 1e-12)))
+
+
 def _least_certainty(trials: FieldTrials, most_clear: float) -> tuple[float, bool]:
     """The least threshold that satisfies ``RULE``, else the largest that still answers a tenth."""
     last = THRESHOLDS[0]
