@@ -146,7 +146,6 @@ def test_fields_are_asked_as_a_user_would_and_the_truth_is_the_first_images():
         seed=2009,
         objects=("nematode",),
         textures=0,
-        balls=0,
         reach_depths=4.0,
         reuse=1,
     )
