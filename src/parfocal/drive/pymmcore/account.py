@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from useq import MDAEvent
 
+from parfocal.core.results import Status
 from parfocal.drive.pymmcore.acquisition import (
     AcquisitionReport,
     Ended,
@@ -70,12 +71,23 @@ class Account:
         self._add(record)
 
     def focus(
-        self, event: MDAEvent, time_s: float, report: FocusReport | None, **values: Any
+        self, event: MDAEvent, time_s: float, reports: Sequence[FocusReport], **values: Any
     ) -> None:
-        """Enter one focus run; for the values see ``FocusRecord``."""
-        if report is not None:
-            self._focus_runs[len(self._records)] = report
-        self._add(FocusRecord(**self._header(event, time_s), **values))
+        """Enter one focus run, by the last of its reports; for the values see ``FocusRecord``."""
+        last = reports[-1] if reports else None
+        if last is not None:
+            self._focus_runs[len(self._records)] = last
+        self._add(
+            FocusRecord(
+                **self._header(event, time_s),
+                status=str(Status.FAILED if last is None else last.status),
+                z_um=None if last is None else last.z_um,
+                interval_um=None if last is None else last.interval_um,
+                images=sum(report.images for report in reports),
+                exposure_ms=sum(report.exposure_ms for report in reports),
+                **values,
+            )
+        )
 
     def report(self) -> AcquisitionReport:
         """The books as they are."""

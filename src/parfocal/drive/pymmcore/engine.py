@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pymmcore_plus import CMMCorePlus
 from pymmcore_plus.mda import MDAEngine, SkipEvent
 from pymmcore_plus.metadata import SummaryMetaV1
-from useq import EventChannel, MDAEvent, MDASequence
+from useq import MDAEvent, MDASequence
 
 from parfocal.core.errors import (
     CameraError,
@@ -35,7 +35,14 @@ from parfocal.drive.pymmcore.acquisition import (
 from parfocal.drive.pymmcore.axis import FocusAxis
 from parfocal.drive.pymmcore.connect import CoreMicroscope, connect, driver
 from parfocal.drive.pymmcore.corrections import Corrections
-from parfocal.drive.pymmcore.events import channel_offset_um, fresh, index_of, kind_of, place_of
+from parfocal.drive.pymmcore.events import (
+    channel_offset_um,
+    for_focusing,
+    fresh,
+    index_of,
+    kind_of,
+    place_of,
+)
 from parfocal.drive.pymmcore.looking import look
 from parfocal.drive.pymmcore.settings import EngineSettings
 from parfocal.drive.record import FocusReport
@@ -202,7 +209,7 @@ class FocusEngine(MDAEngine):
         try:
             if kind == "focus":
                 self._before = self.scope.channel(), self.scope.exposure_ms()
-                self.setup_single_event(self._as_focused(event))
+                self.setup_single_event(self._for_focusing(event))
             else:
                 self.setup_single_event(event)
             with driver(DeviceError, "The devices did not come to rest"):
@@ -315,7 +322,7 @@ class FocusEngine(MDAEngine):
 
     def _focus(self, event: MDAEvent) -> None:
         """Search focus here; what comes of it decides the frames that follow."""
-        planned_um = self._planned_um(self._as_focused(event))
+        planned_um = self._planned_um(self._for_focusing(event))
         began_s = self.scope.now_s()
         self._axis.close()
         try:
@@ -370,35 +377,12 @@ class FocusEngine(MDAEngine):
         reports: Sequence[FocusReport],
         **more: Any,
     ) -> None:
-        last = reports[-1] if reports else None
         self._account.focus(
-            event,
-            self.scope.now_s(),
-            last,
-            outcome=outcome,
-            status=str(Status.FAILED if last is None else last.status),
-            reason=reason,
-            z_um=None if last is None else last.z_um,
-            interval_um=None if last is None else last.interval_um,
-            images=sum(report.images for report in reports),
-            exposure_ms=sum(report.exposure_ms for report in reports),
-            **more,
+            event, self.scope.now_s(), reports, outcome=outcome, reason=reason, **more
         )
 
-    def _as_focused(self, event: MDAEvent) -> MDAEvent:
-        """The event in the channel and exposure that are meant for focusing."""
-        settings, changes = self.settings, dict[str, Any]()
-        if settings.focus_exposure_ms is not None:
-            changes["exposure"] = settings.focus_exposure_ms
-        if settings.focus_channel is not None:
-            group = event.channel.group if event.channel else self.mmcore.getChannelGroup()
-            channel = EventChannel(config=settings.focus_channel, group=group)
-            changes["channel"] = channel
-            if "z" in event.index and event.z_pos is not None:  # its z has the offset of its own
-                there = event.model_copy(update={"channel": channel})
-                offsets_um = (channel_offset_um(one, whole=True) for one in (there, event))
-                changes["z_pos"] = event.z_pos + next(offsets_um) - next(offsets_um)
-        return event.model_copy(update=changes)
+    def _for_focusing(self, event: MDAEvent) -> MDAEvent:
+        return for_focusing(event, self.settings, group=self.mmcore.getChannelGroup())
 
     def _restore(self) -> None:
         """Undo what only focusing needed; a frame that names no channel keeps that of before."""

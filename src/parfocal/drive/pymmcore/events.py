@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from useq import AcquireImage, Channel, HardwareAutofocus, MDAEvent, MDASequence
+from useq import (
+    AcquireImage,
+    Channel,
+    EventChannel,
+    HardwareAutofocus,
+    MDAEvent,
+    MDASequence,
+)
 
 from parfocal.drive.pymmcore.corrections import Place
+from parfocal.drive.pymmcore.settings import EngineSettings
 
 
 def kind_of(event: MDAEvent) -> Literal["frame", "focus", "other"]:
@@ -73,3 +81,22 @@ def fresh(sequence: MDASequence) -> Iterator[MDAEvent]:
     """
     copy = MDASequence(**sequence.model_dump())
     return iter(copy.model_copy(update={"uid": sequence.uid}))
+
+
+def for_focusing(event: MDAEvent, settings: EngineSettings, *, group: str) -> MDAEvent:
+    """The event in the channel and exposure that are meant for focusing.
+
+    ``group`` is that of a channel where the event names none.
+    """
+    changes = dict[str, Any]()
+    if settings.focus_exposure_ms is not None:
+        changes["exposure"] = settings.focus_exposure_ms
+    if settings.focus_channel is not None:
+        group = event.channel.group if event.channel else group
+        channel = EventChannel(config=settings.focus_channel, group=group)
+        changes["channel"] = channel
+        if "z" in event.index and event.z_pos is not None:  # its z has the offset of its own
+            there = event.model_copy(update={"channel": channel})
+            offsets_um = (channel_offset_um(one, whole=True) for one in (there, event))
+            changes["z_pos"] = event.z_pos + next(offsets_um) - next(offsets_um)
+    return event.model_copy(update=changes)
