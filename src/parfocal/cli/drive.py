@@ -83,6 +83,16 @@ def drive(
             rich_help_panel=SEARCH,
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="--search predictor: a network, by name or folder (else pair-fluorescence).",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="Of the network: cpu, cuda or auto.", rich_help_panel=SEARCH)
+    ] = "cpu",
     measure: Annotated[
         str,
         typer.Option(help="Focus measure; parfocal score --list-measures.", rich_help_panel=SEARCH),
@@ -238,6 +248,8 @@ def drive(
         dry_run=dry_run,
         search=search,
         search_options=parse_settings(option or []),
+        model=model,
+        device=device,
         measure=measure,
         region=parse_region(region),
         limits={

@@ -32,6 +32,8 @@ class DriveRequest:
     dry_run: bool = False
     search: str = "auto"
     search_options: dict[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    device: str = "cpu"
     measure: str = "tenengrad"
     region: Region | None = None
     limits: dict[str, Any] = field(default_factory=dict)

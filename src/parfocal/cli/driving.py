@@ -15,10 +15,9 @@ from parfocal.cli.drive_request import DriveRequest
 from parfocal.cli.exits import DONE, SOME_FAILED, CallError
 from parfocal.cli.live import watching
 from parfocal.cli.microscopes import Opened, open_microscope
-from parfocal.cli.searches import make_search
+from parfocal.cli.searches import make_search, revived_search
 from parfocal.core.errors import InputError
 from parfocal.core.results import Status
-from parfocal.drive.chain import parse_search
 from parfocal.drive.loop import autofocus
 from parfocal.drive.record import FocusReport
 from parfocal.drive.search import Search
@@ -28,7 +27,9 @@ from parfocal.evaluate.drive_page import FocusRun
 
 def run_drive(request: DriveRequest) -> int:
     """Open the microscope, do the task, print and write what came of it."""
-    search = make_search(request.search, request.search_options)
+    search = make_search(
+        request.search, request.search_options, model=request.model, device=request.device
+    )
     if request.dry_run:
         from parfocal.cli.rehearsal import rehearse
 
@@ -67,7 +68,7 @@ def _as_recorded(
         return search, request.measure, request.region
     if request.search == "auto" and not request.search_options:
         try:
-            search = parse_search(dict(record.search))
+            search = revived_search(record.search, device=request.device)
         except InputError as error:
             raise CallError(f"the record's search cannot be repeated: {error}") from error
     region = request.region or session.get("region")

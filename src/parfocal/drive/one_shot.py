@@ -21,6 +21,8 @@ AGREE_UM = 1.0
 LEAST_SHARE = 0.95
 # A second prediction within this share of what is allowed is not followed: the stage stays.
 STAY = 0.25
+# Distance of images that tells most, in effective depths of field.
+BEST_SPACING = 1.25
 
 
 class PredictorSearch(BaseModel):
@@ -33,9 +35,10 @@ class PredictorSearch(BaseModel):
     images
         Images to predict from, in order of increasing z.
     spacing_um
-        Their distance; None is one depth of field.
+        Their distance; None is one and a quarter effective depths of field.
     most_moves
-        How often a prediction may be followed before the search gives up.
+        How often a prediction may be followed before the search gives up. One that says only that
+        focus is far away, and where its distribution leans, is followed too.
     agree_um
         Greatest second prediction at the answer; None is one depth of field.
     land_images
@@ -91,17 +94,18 @@ class PredictorSearch(BaseModel):
                 )
             shots, images = seen
             guess = self._ask(eye, images)
-            if guess.status != Status.FOUND or guess.defocus_um is None:
+            defocus_um = guess.defocus_um if guess.status == Status.FOUND else _leaning_um(guess)
+            if defocus_um is None:
                 return _declined(Status(guess.status), f"the predictor declined: {guess.reason}")
-            away_um = abs(float(guess.defocus_um))
-            z_um = shots[0].z_commanded_um - float(guess.defocus_um)
+            away_um = abs(float(defocus_um))
+            z_um = shots[0].z_commanded_um - float(defocus_um)
             if not eye.limits.allow(z_um):
                 return _declined(
                     Status.EDGE,
                     f"the predicted focus, {z_um:.2f} um, lies outside the limits, "
                     f"{eye.limits.low_um:g} to {eye.limits.high_um:g} um: it was not gone to",
                 )
-            if move and away_um <= agree_um:
+            if move and away_um <= agree_um and guess.status == Status.FOUND:
                 if away_um <= STAY * agree_um:
                     z_um = shots[0].z_commanded_um
                 return self._land(eye, z_um, agree_um) or self._arrive(
@@ -116,7 +120,7 @@ class PredictorSearch(BaseModel):
 
     def _look(self, eye: Eye, first_um: float) -> tuple[list[Shot], list[Any]] | None:
         """The images to predict from, the first where focus is believed; None without room."""
-        spacing_um = self.spacing_um or eye.depth_of_field_um or AGREE_UM
+        spacing_um = self._spacing_um(eye)
         reach = (self.images - 1) * spacing_um
         if not eye.limits.allow(first_um + reach):
             first_um = first_um - reach
@@ -132,11 +136,14 @@ class PredictorSearch(BaseModel):
         return shots, images
 
     def _ask(self, eye: Eye, images: list[Any]) -> Defocus:
-        spacing_um = self.spacing_um or eye.depth_of_field_um or AGREE_UM
+        spacing_um = self._spacing_um(eye) if self.images > 1 else None
         predictor: DefocusPredictor = self.predictor
-        return predictor.predict(
-            np.stack(images), spacing_um=spacing_um if self.images > 1 else None, setup=eye.setup
-        )
+        return predictor.predict(np.stack(images), spacing_um=spacing_um, setup=eye.setup)
+
+    def _spacing_um(self, eye: Eye) -> float:
+        if self.spacing_um is not None or eye.setup is None:
+            return self.spacing_um or AGREE_UM
+        return BEST_SPACING * eye.setup.effective_depth_of_field_um
 
     def _land(self, eye: Eye, z_um: float, agree_um: float) -> Proposal | None:
         """Judge by sharpness around the predicted focus, if that was asked for."""
@@ -162,6 +169,14 @@ class PredictorSearch(BaseModel):
             interval_um=(min(first_um - high, z_um), max(first_um - low, z_um)),
             expected_score=expected,
         )
+
+
+def _leaning_um(guess: Defocus) -> float | None:
+    """Where the distribution of a predictor leans that knows only that focus is far away."""
+    shares, classes_um = (getattr(guess, name, None) for name in ("probabilities", "classes_um"))
+    if guess.status != Status.EDGE or shares is None or classes_um is None:
+        return None
+    return float(np.dot(shares, classes_um))
 
 
 def _declined(status: Status, reason: str) -> Proposal:

@@ -7,7 +7,8 @@ import pytest
 from parfocal.cli.drive_request import DriveRequest, check_request, parse_grid, parse_settings
 from parfocal.cli.exits import CallError
 from parfocal.cli.live import shot_line, text_curve
-from parfocal.cli.searches import make_search, search_kinds
+from parfocal.cli.searches import make_search, revived_search, search_kinds
+from tests.fabricate.models import write_tiny_model
 
 LIMITS = {"z_min_um": 0.0, "z_max_um": 10.0}
 
@@ -93,7 +94,7 @@ def test_every_search_is_made_by_its_name():
     ("name", "options", "said"),
     [
         ("psychic", {}, "coarse-fine"),
-        ("predictor", {}, "coarse-fine"),
+        ("predictor", {"colour": 3}, "land_images"),
         ("brent", {"colour": 3}, "range_um"),
         ("brent", {"range_um": -3}, "range_um"),
         ("sweep", {"range_um": "wide"}, "range_um"),
@@ -106,6 +107,32 @@ def test_a_search_that_is_none_is_refused(name, options, said):
         make_search(name, options)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_predictor_search_loads_its_network_by_name(tmp_path, monkeypatch):
+    write_tiny_model(tmp_path / "pair-fluorescence")
+    write_tiny_model(tmp_path / "mine")
+    monkeypatch.setenv("PARFOCAL_MODELS", str(tmp_path))
+    search = make_search("predictor", {"land_images": 0})
+    assert (search.predictor.name, search.images, search.land_images) == ("pair-fluorescence", 2, 0)
+    own = make_search("predictor", {"images": 3}, model="mine")
+    assert (own.predictor.name, own.images) == ("mine", 3)
+    again = revived_search(own.model_dump(mode="json"))
+    assert again.model_dump(mode="json") == own.model_dump(mode="json")
+    chain = make_search("chain", {"searches": [{"kind": "predictor"}, {"kind": "sweep"}]})
+    assert chain.searches[0].predictor.name == "pair-fluorescence"
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "said"),
+    [("predictor", None, "parfocal train"), ("predictor", "mine", "parfocal train"),
+     ("brent", "mine", "--search predictor")],
+)  # fmt: skip
+def test_a_network_that_is_not_there_or_not_asked_is_said(name, model, said, tmp_path, monkeypatch):
+    monkeypatch.setenv("PARFOCAL_MODELS", str(tmp_path))
+    monkeypatch.setattr("parfocal.models.catalog.CATALOG", ())
+    with pytest.raises(CallError, match=said):
+        make_search(name, {}, model=model)
 
 
 def test_the_curve_of_a_run_is_drawn_in_characters():
