@@ -8,8 +8,10 @@ from itertools import islice
 
 import pytest
 
-from parfocal.cli import demonstration, health
+from parfocal.cli import demonstration, health, strategies
+from parfocal.cli.predictions import Predictions
 from parfocal.evaluate.trial import shipped_trials
+from tests.fabricate.models import write_tiny_model
 
 
 def test_doctor_lists_libraries_extras_and_a_passed_test(parfocal):
@@ -45,6 +47,8 @@ def test_demo_finds_what_is_known_and_writes_its_page(tmp_path, parfocal, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demonstration, "shipped_trials", lambda: islice(shipped_trials(), 1))
     monkeypatch.setattr(demonstration, "strategies", lambda: ["coarse-fine"])
+    monkeypatch.setenv("PARFOCAL_MODELS", str(tmp_path / "models"))
+    write_tiny_model(tmp_path / "models" / "pair-fluorescence")
     (tmp_path / "demo-report.html").write_text("an older page")
     status, out, _ = parfocal("demo")
     assert status == 0
@@ -54,6 +58,23 @@ def test_demo_finds_what_is_known_and_writes_its_page(tmp_path, parfocal, monkey
     page = (tmp_path / "demo-report.html").read_text()
     assert "Known focus: 2.15" in page
     assert "A simulated microscope, brought to focus" in page
+    assert re.search(r"^\+3.0 depths +0\+1 +found ", out, re.MULTILINE)
+    assert "4 predictions: 4 answered." in out
+    assert "Defocus predicted from two images" in page
+    assert page.count('class="over"') == 4
+
+
+def test_without_a_network_the_demo_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PARFOCAL_MODELS", str(tmp_path))
+    monkeypatch.setattr("parfocal.models.catalog.CATALOG", ())
+    assert "predictor" not in strategies.strategies()
+    predictions = Predictions()
+    predictions.make()
+    predictions.show()
+    assert "no prediction: There is no model called 'pair-fluorescence'" in capsys.readouterr().out
+    assert "No trained network is installed" in predictions.chapter()
+    write_tiny_model(tmp_path / "pair-fluorescence")
+    assert "predictor" in strategies.strategies()
 
 
 @pytest.mark.parametrize("depth", [0, 1])

@@ -1,4 +1,4 @@
-"""``parfocal demo``: known stacks scored, and a simulated microscope brought to focus."""
+"""``parfocal demo``: known stacks scored, a simulated microscope focused, its images predicted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def demo(
     ] = Path("demo-report.html"),
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> int:
-    """Score real images blurred by known amounts, and focus a simulated microscope.
+    """Score real images blurred by known amounts, focus a simulated microscope, predict its focus.
 
     Prints found against known focus. Uses images that ship with scikit-image, and the real stacks
     of ../shared/data where present.

@@ -1,4 +1,4 @@
-"""What ``parfocal demo`` does: known stacks scored, a microscope focused, two tables, one page."""
+"""What ``parfocal demo`` does: known stacks scored, a microscope focused, its images predicted."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.text import Text
 from parfocal import __version__
 from parfocal.cli.exits import DONE, SOME_FAILED
 from parfocal.cli.outputs import write_text
+from parfocal.cli.predictions import Predictions
 from parfocal.cli.progress import progress
 from parfocal.cli.scoring import FIELD_FAULTS, Outcome
 from parfocal.cli.strategies import (
@@ -45,7 +46,7 @@ MANIFEST = Path("shared/data/stacks.toml")
 INTRODUCTION = (
     "Real images, brought out of focus by known amounts, and real stacks where they are present: "
     "each is scored without being told where its focus is. A simulated microscope, brought to "
-    "focus by every search."
+    "focus by every search; and its defocus, predicted from two images."
 )
 
 
@@ -117,8 +118,9 @@ def run_demo(place: Path, *, debug: bool) -> int:
     real = [] if manifest is None else find_stacks([manifest], crop_common=True, z_in_planes=True)
     trials = chain(map(_shipped, shipped_trials()), map(_real, real))
     report, outcome, runs = Report(total=0), Outcome(), list[FocusRun]()
+    predictions = Predictions()
     searches = strategies()
-    with progress(SHIPPED_TRIALS + len(real) + len(searches), "demo") as begin:
+    with progress(SHIPPED_TRIALS + len(real) + len(searches) + 1, "demo") as begin:
         for name, open_it in trials:
             begin(name)
             try:
@@ -131,9 +133,15 @@ def run_demo(place: Path, *, debug: bool) -> int:
                 runs.append(focused_by(name))
             except FIELD_FAULTS as error:
                 outcome.fail(f"{name} search", error, debug=debug)
+        begin("predictions")
+        try:
+            predictions.make()
+        except FIELD_FAULTS as error:
+            outcome.fail("predictions", error, debug=debug)
     _print(outcome.records)
     typer.echo("")
     print_strategies(runs)
+    predictions.show()
     seconds = time.perf_counter() - started
     header = ReportHeader(
         title="parfocal demonstration",
@@ -143,10 +151,11 @@ def run_demo(place: Path, *, debug: bool) -> int:
         settings={"took": f"{seconds:.0f} s", "python": sys.version.split()[0]},
         introduction=INTRODUCTION,
     )
-    chapters = strategies_chapter(runs) if runs else ""
+    chapters = (strategies_chapter(runs) if runs else "") + predictions.chapter()
     write_text(place, report.page(header, failed=outcome.failed, chapters=chapters))
     typer.echo(
-        f"{len(outcome.records)} fields and {len(runs)} searches in {seconds:.0f} s; "
+        f"{len(outcome.records)} fields, {len(runs)} searches and {len(predictions.records)} "
+        f"predictions in {seconds:.0f} s; "
         f"report: {place.resolve()}"
     )
     return SOME_FAILED if outcome.failed else DONE

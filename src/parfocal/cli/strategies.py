@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from parfocal.cli.searches import make_search, search_kinds
+from parfocal.cli.searches import DEFAULT_MODEL, NEEDS_MODEL, make_search, search_kinds
 from parfocal.cli.tables import show_table
 from parfocal.drive.limits import Limits
 from parfocal.drive.loop import autofocus
 from parfocal.evaluate.drive_page import FocusRun, run_section, runs_table
+from parfocal.models.catalog import model_rows
 from parfocal.simulate.microscope import VirtualMicroscope
 
 WORLD, SEED, START_UM = "fluorescence-20x", 1, 3.0
@@ -31,8 +32,9 @@ def focused_by(search: str) -> FocusRun:
 
 
 def strategies() -> list[str]:
-    """Names of the searches."""
-    return list(search_kinds())
+    """Names of the searches; the one that asks a network where there is one."""
+    there = any(row.name == DEFAULT_MODEL and row.is_there for row in model_rows())
+    return [*search_kinds(), *([NEEDS_MODEL] if there else [])]
 
 
 def strategies_chapter(runs: Sequence[FocusRun]) -> str:
