@@ -179,7 +179,7 @@ def test_every_pair_of_a_stack_is_held_against_its_own_focus(parfocal, write, tm
     assert "8 of 8 pairs answered; median |error|" in out
     own = re.search(r"the stack's own focus is z = ([\d.]+) um", out)
     assert float(own[1]) == pytest.approx(12.6, abs=0.3)
-    rows = list(csv.DictReader((tmp_path / "o.csv").open()))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "o.csv").read_text())))
     assert [row["planes"] for row in rows] == [f"{k}+{k + 2}" for k in range(7)] + ["7+8"]
     assert float(rows[0]["known_um"]) == pytest.approx(-12.6, abs=0.3)
     text = page.read_text(encoding="utf-8")
