@@ -15,6 +15,7 @@ from parfocal.drive.drift import DriftPoint, DriftSettings, DriftTracker
 from parfocal.drive.focus_points import FocusPoint, SurfaceSettings
 from parfocal.drive.gate import Gate
 from parfocal.drive.hold import HoldReport, HoldSettings, hold
+from parfocal.drive.light_sheet import SheetFocus
 from parfocal.drive.limits import Limits
 from parfocal.drive.loop import autofocus
 from parfocal.drive.one_shot import PredictorSearch
@@ -57,6 +58,7 @@ __all__ = [
     "Proposal",
     "Search",
     "Sharpness",
+    "SheetFocus",
     "Shot",
     "SurfaceSettings",
     "SweepSearch",
