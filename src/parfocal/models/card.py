@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from parfocal.core.errors import MetadataError, ReadError
 from parfocal.core.setup import plain_fault
+from parfocal.models.card_page import card_page
 
 
 class ModelCard(BaseModel):
@@ -83,3 +84,21 @@ class ModelCard(BaseModel):
     def write(self, path: Path) -> None:
         """Write the card as JSON that a person can read."""
         path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def to_markdown(self) -> str:
+        """Write the card as a page for people.
+
+        Examples
+        --------
+        >>> card = ModelCard(
+        ...     name="tiny", task="a test", architecture="parfocal.nets.pair:PairNetwork",
+        ...     settings={}, recipe={}, commit="none", seed=0, data="none", seconds=0,
+        ...     machine="none", metrics={"median_error_depths_beads": 0.25},
+        ...     coverage={"beads": 0.9}, limits=("All.",),
+        ... )
+        >>> print("\\n".join(card.to_markdown().splitlines()[12:15]))
+        |  | median error depths | coverage |
+        | --- | ---: | ---: |
+        | beads | 0.25 | 0.9 |
+        """
+        return card_page(self)

@@ -30,6 +30,17 @@ class ModelRow:
             self.folder / "weights.safetensors"
         ).is_file()
 
+    @property
+    def size_mb(self) -> float:
+        """Of the weights in MB; 0 where there are none."""
+        weights = self.folder / "weights.safetensors"
+        return weights.stat().st_size / 1e6 if weights.is_file() else 0.0
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it came with the package."""
+        return self.folder.parent == SHIPPED
+
 
 CATALOG: tuple[ModelRow, ...] = ()
 """The networks that ship with the package, each in its folder of ``SHIPPED``."""
