@@ -1,9 +1,9 @@
 """Perturb the focus of the virtual light-sheet microscope, and correct it in one move and a check.
 
 Run: ``python -m benchmarks.one_move [MODEL] [--trials N] [--farthest-um F]``. Each trial is another
-seed of the preset ``light-sheet-10x``, its sheet set off by up to 30 um to either side: two images, a move by
-what the network answers, two more images as a check, and no other. The same trials by Brent's
-method and by the sweep over the same limits stand beside it.
+seed of the preset ``light-sheet-10x``, its sheet set off by up to 30 um to either side: two images,
+a move by what the network answers, two more images as a check, and no other. The same trials by
+Brent's method and by the sweep over the same limits stand beside it.
 """
 
 from __future__ import annotations
