@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from parfocal.core.errors import ParfocalError
     from parfocal.core.results import (
         DefocusEstimate,
+        DefocusMap,
         DepthMap,
         FocusCurve,
         FocusEstimate,
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 
 _ADDRESSES = {
     "DefocusEstimate": "parfocal.core.results",
+    "DefocusMap": "parfocal.core.results",
     "DepthMap": "parfocal.core.results",
     "FocalStack": "parfocal.core.stack",
     "FocusCurve": "parfocal.core.results",
@@ -48,6 +50,7 @@ _ROOMS = ("drive", "io", "measures", "models", "optics", "predict", "score", "si
 
 __all__ = [
     "DefocusEstimate",
+    "DefocusMap",
     "DepthMap",
     "FocalStack",
     "FocusCurve",

@@ -315,6 +315,57 @@ class DefocusEstimate:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class DefocusMap:
+    """Signed defocus of the first of a few images at every place of a field.
+
+    Parameters
+    ----------
+    status
+        ``found`` if there is an answer anywhere.
+    reason
+        Plain words: how many places have one, or why none has.
+    defocus_um
+        z of the first image less z of best focus in each window; NaN where there is no answer.
+    certainty
+        From 0 (all classes alike) to 1 (one class); NaN where there is nothing to judge.
+    window_px
+        Side of a window, in pixels of the images.
+    stride_px
+        Distance of the windows' middles along (y, x), likewise.
+    offset_px
+        Middle (y, x) of the first window among pixel centres 0, 1, ...: the middle of window
+        (v, u) is at offset_px + (v, u) * stride_px.
+    """
+
+    status: Status
+    reason: str
+    defocus_um: Float[np.ndarray, "v u"]
+    certainty: Float[np.ndarray, "v u"]
+    window_px: float
+    stride_px: tuple[float, float]
+    offset_px: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        if bool(np.isfinite(self.defocus_um).any()) != self.found:
+            raise InputError(
+                f"A defocus map with status {self.status} must "
+                f"{'carry' if self.found else 'not carry'} an answer."
+            )
+
+    @property
+    def found(self) -> bool:
+        """Whether there is an answer anywhere."""
+        return self.status == Status.FOUND
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        names = (
+            "status", "reason", "window_px", "stride_px", "offset_px", "defocus_um", "certainty",
+        )  # fmt: skip
+        return {name: _plain(getattr(self, name)) for name in names}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class DepthMap:
     """Height of the sharpest structure at each pixel.
 

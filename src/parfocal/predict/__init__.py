@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from parfocal.predict.calibration import Calibration
+from parfocal.predict.dense import defocus_map
 from parfocal.predict.loading import (
     DEFAULT_MODEL,
     PREDICTORS,
@@ -21,6 +22,7 @@ __all__ = [
     "PairPredictor",
     "Predictor",
     "PredictorRow",
+    "defocus_map",
     "find_predictor",
     "fit_tilt",
     "load",

@@ -45,6 +45,10 @@ AT_ONCE, AT_ONCE_ON_GPU = 8, 256
 CLEAR_PRIOR = 0.1
 """Probability of no fluorescence for a patch that shows nothing: the share in training."""
 SURE_LOG_ODDS = 4.0
+TRANSMITTED = (
+    "the images look like transmitted light (brightfield or phase), where the sign of "
+    "the defocus cannot be trusted: this network knows fluorescence only"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,11 +272,7 @@ class PairPredictor:
     ) -> tuple[Status, str]:
         calibration = self.calibration
         if clear > calibration.most_clear:
-            return (
-                Status.UNCERTAIN,
-                "the images look like transmitted light (brightfield or phase), where the sign of "
-                "the defocus cannot be trusted: this network knows fluorescence only",
-            )
+            return Status.UNCERTAIN, TRANSMITTED
         probabilities = field.probabilities
         middle = classes + span / 2
         beyond = float(probabilities[middle.abs() > calibration.reach].sum())
