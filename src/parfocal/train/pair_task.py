@@ -60,7 +60,7 @@ class PairRecipe(BaseModel):
     lonely: Annotated[float, Field(ge=0, le=1)] = 0.08
     clear: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
-    members: Annotated[int, Field(ge=1)] = 3
+    members: Annotated[int, Field(ge=1)] = 2
 
     @property
     def schedule(self) -> Schedule:
