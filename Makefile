@@ -15,6 +15,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps waveorder
+	# bioimageio.core asks for a release of its spec that fails with pydantic 2.14.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps bioimageio.core xarray
 	@touch $(STAMP)
 
 demo: $(STAMP)

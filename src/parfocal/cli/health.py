@@ -19,6 +19,11 @@ LIBRARIES = (
 EXTRAS = {
     "ndtiff": (("ndstorage",), "reads Micro-Manager NDTiff data sets"),
     "mm": (("pymmcore-plus", "useq-schema"), "drives Micro-Manager cores and useq sequences"),
+    "onnx": (("onnx", "onnxscript", "onnxruntime"), "writes models as ONNX files"),
+    "bioimageio": (
+        ("onnx", "onnxscript", "onnxruntime", "bioimageio.spec"),
+        "writes models as bioimage.io packages",
+    ),
     "dev": (("pytest", "hypothesis", "mypy", "ruff"), "runs the tests and checks of a clone"),
 }
 
