@@ -13,7 +13,7 @@ import typer
 from typer.main import get_command
 
 from parfocal import __version__
-from parfocal.cli import benchmark, demo, doctor, drive, predict, score, simulate, train
+from parfocal.cli import benchmark, demo, doctor, drive, models, predict, score, simulate, train
 from parfocal.cli.exits import CALL_IS_WRONG, DONE, INTERRUPTED, SOME_FAILED, CallError
 from parfocal.cli.printable import printable
 from parfocal.core.errors import ParfocalError
@@ -36,6 +36,7 @@ app.command("simulate")(simulate.simulate)
 app.command("drive")(drive.drive)
 app.command("train")(train.train)
 app.add_typer(benchmark.benchmark)
+app.add_typer(models.models)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

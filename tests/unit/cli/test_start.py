@@ -28,6 +28,8 @@ print("PROBE" + json.dumps([status, seconds, [m for m in {heavy!r} if m in sys.m
         ["drive", "--help"],
         ["train", "--help"],
         ["benchmark", "replay", "--help"],
+        ["models", "--help"],
+        ["models", "export", "--help"],
         ["demo", "--help"],
         ["doctor", "--help"],
     ],
