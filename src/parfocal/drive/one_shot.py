@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 from parfocal.core.errors import BudgetError
 from parfocal.core.protocols import Defocus, DefocusPredictor
 from parfocal.core.results import Status
-from parfocal.drive.beside import judge_beside
+from parfocal.drive.checks import judge
 from parfocal.drive.limits import Positive
 from parfocal.drive.search import Eye, Proposal, sharpest
 from parfocal.drive.shots import Shot
@@ -146,7 +146,10 @@ class PredictorSearch(BaseModel):
         return BEST_SPACING * eye.setup.effective_depth_of_field_um
 
     def _land(self, eye: Eye, z_um: float, agree_um: float) -> Proposal | None:
-        """Judge by sharpness around the predicted focus, if that was asked for."""
+        """Judge by sharpness around the predicted focus, if that was asked for.
+
+        Not beside it, as searches do that know nothing but sharpness: two predictions agree.
+        """
         if not self.land_images:
             return None
         step = self.land_step_um or 0.5 * (eye.depth_of_field_um or agree_um)
@@ -155,7 +158,7 @@ class PredictorSearch(BaseModel):
         for plane in sorted(planes, reverse=eye.limits.side == "down"):
             if eye.limits.allow(plane) and eye.looks_left >= 1:
                 eye.look(plane, "land by sharpness", reuse_um=0.2 * step)
-        return judge_beside(eye)
+        return judge(eye.shots, depth_of_field_um=eye.depth_of_field_um)
 
     def _arrive(self, eye: Eye, z_um: float, first_um: float, guess: Defocus) -> Proposal:
         """The verified prediction as an answer, unless sharpness fell on the way to it."""
