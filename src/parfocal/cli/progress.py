@@ -13,8 +13,11 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def progress(total: int, what: str) -> Iterator[Callable[[str], None]]:
+def progress(total: int, what: str, *, is_silent: bool = False) -> Iterator[Callable[[str], None]]:
     """Give a function to be called with the name of each item as its work begins."""
+    if is_silent:
+        yield lambda _name: None
+        return
     if not sys.stderr.isatty():
         yield _plain_lines(total, what)
         return

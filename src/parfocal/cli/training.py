@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from parfocal.models.card import ModelCard
 from parfocal.models.catalog import ModelRow, user_folder
 from parfocal.train.held_out import HeldOut
 from parfocal.train.making import Step
+from parfocal.train.ranks import joined_ranks
 from parfocal.train.recipes import RECIPES, find_recipe, load_address, settle
 
 QUICK_HELD_OUT = 50
@@ -42,6 +44,7 @@ class TrainRequest:
     options: tuple[str, ...] = ()
     held_out: int = 200
     device: str = "cpu"
+    log: Path | None = None
     as_json: bool = False
     overwrite: bool = False
 
@@ -78,23 +81,28 @@ def run_train(request: TrainRequest) -> int:
     except InputError as error:
         raise CallError(str(error)) from error
     folder = user_folder() / settings.name if request.out is None else request.out
-    _require_free(folder, overwrite=request.overwrite)
+    require_free(folder, overwrite=request.overwrite)
     make = load_address(row.maker)
+    if request.log is not None and "log" not in inspect.signature(make).parameters:
+        raise CallError(f"{row.name} keeps no log for TensorBoard yet; leave --log out.")
+    noted = {} if request.log is None else {"log": request.log}
     fields = min(QUICK_HELD_OUT, request.held_out) if request.is_quick else request.held_out
     held_out = HeldOut(fields=fields)
     total = settings.members * settings.steps + 2 * len(held_out.objects) * fields
     try:
-        with progress(total, "training") as begin:
+        with (
+            joined_ranks(request.device) as ranks,
+            progress(total, "training", is_silent=not ranks.is_first) as begin,
+        ):
             card = make(
                 settings, folder, seed=request.seed, device=request.device, held_out=held_out,
-                on_progress=_reporter(begin),
+                on_progress=reporter(begin), **noted,
             )  # fmt: skip
     except KeyboardInterrupt:
-        text = f"stopped; a checkpoint is in {folder}, and the same command goes on from there."
-        if not any(folder.glob("*.ckpt")):
-            text = "stopped before the first checkpoint; the same command begins anew."
-        sys.stderr.write(f"parfocal: {printable(text)}\n")
+        say_stopped(folder)
         raise typer.Abort from None
+    if not ranks.is_first:
+        return DONE
     if request.as_json:
         typer.echo(card.model_dump_json(indent=2))
     else:
@@ -102,7 +110,7 @@ def run_train(request: TrainRequest) -> int:
     return DONE
 
 
-def _require_free(folder: Path, *, overwrite: bool) -> None:
+def require_free(folder: Path, *, overwrite: bool) -> None:
     """Raise CallError unless the folder may become the model's."""
     if folder.exists() and not folder.is_dir():
         raise CallError(f"--out {folder} is a file; give a folder.")
@@ -112,7 +120,15 @@ def _require_free(folder: Path, *, overwrite: bool) -> None:
         )
 
 
-def _reporter(begin: Callable[[str], None]) -> Callable[[Step], None]:
+def say_stopped(folder: Path) -> None:
+    """Say whether the same command goes on, or begins anew."""
+    text = f"stopped; a checkpoint is in {folder}, and the same command goes on from there."
+    if not any(folder.glob("*.ckpt")):
+        text = "stopped before the first checkpoint; the same command begins anew."
+    sys.stderr.write(f"parfocal: {printable(text)}\n")
+
+
+def reporter(begin: Callable[[str], None]) -> Callable[[Step], None]:
     """Progress that also counts what earlier runs have done."""
     told = 0
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from parfocal.core.errors import MissingExtraError
-from parfocal.train.loop import Epoch, Progress
+from parfocal.train.loop import Epoch, Progress, Schedule, Task, Trained, train_network
+from parfocal.train.ranks import current_ranks
 
 
 class TrainingLog:
@@ -54,3 +56,29 @@ class TrainingLog:
         if self._writer is None:
             self._writer = self._make(str(self._folder), purge_step=step)
         return self._writer
+
+
+def train_logged(
+    task: Task,
+    schedule: Schedule,
+    *,
+    log: Path | None,
+    on_step: Callable[[Progress], None],
+    **options: Any,
+) -> Trained:
+    """Train one network as ``train_network`` does, and note it in a folder if there is one.
+
+    Of several processes the first writes.
+    """
+    if log is None or not current_ranks().is_first:
+        return train_network(task, schedule, on_step=on_step, **options)
+    notes = TrainingLog(log)
+
+    def step(at: Progress) -> None:
+        on_step(at)
+        notes.step(at)
+
+    try:
+        return train_network(task, schedule, on_step=step, on_epoch=notes.epoch, **options)
+    finally:
+        notes.close()

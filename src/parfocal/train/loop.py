@@ -187,7 +187,8 @@ def train_network(
     """
     where, ranks = pick_device(device), current_ranks()
     precision = pick_precision(where) if precision is None else precision
-    network = task.build(seed).to(where, memory_format=torch.channels_last)
+    network = task.build(seed).to(where)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = _State.start(network, schedule)
     identity = _identity(task, schedule, seed=seed, ranks=ranks, judge=judge)
     if checkpoint is not None and checkpoint.exists():

@@ -19,8 +19,10 @@ from parfocal.models.package import CARD, save_model
 from parfocal.simulate.catalog import SPECIMENS
 from parfocal.train.calibrating import RULE, calibrated
 from parfocal.train.held_out import HeldOut
-from parfocal.train.loop import Progress, train_network
+from parfocal.train.log import train_logged
+from parfocal.train.loop import Progress
 from parfocal.train.pair_task import PairRecipe, PairTask
+from parfocal.train.ranks import current_ranks
 
 REACH_SHARE = 7 / 8
 """Of the classes' reach, within which answers are given."""
@@ -49,6 +51,7 @@ def make_model(
     seed: int = 0,
     device: str = "cpu",
     held_out: HeldOut | None = None,
+    log: Path | None = None,
     on_progress: Callable[[Step], None] | None = None,
 ) -> ModelCard:
     """Train an ensemble, calibrate and measure it on specimens it never saw, and save it.
@@ -68,6 +71,8 @@ def make_model(
         Where to train and to measure.
     held_out
         Specimens that calibrate and measure; the defaults where None.
+    log
+        Folder for TensorBoard, one below it for each member.
     on_progress
         Called after each step of training, and before each field of measuring.
 
@@ -79,6 +84,8 @@ def make_model(
     ------
     InputError
         If a specimen of ``held_out`` is of a family that the recipe trains on.
+    MissingExtraError
+        If there shall be a log and TensorBoard is not installed.
     ReadError
         If a checkpoint in the folder belongs to other settings.
     """
@@ -102,9 +109,10 @@ def make_model(
             done = member * recipe.steps + at.step
             tell(f"member {member + 1} of {recipe.members}, loss {at.loss:.3f}")
 
-        trained = train_network(
+        trained = train_logged(
             task, recipe.schedule, seed=seed + member, device=device,
             checkpoint=_checkpoint(folder, member), on_step=follow,
+            log=None if log is None else log / f"member-{member}",
         )  # fmt: skip
         networks.append(trained.network)
         seconds += trained.seconds
@@ -117,6 +125,8 @@ def make_model(
 
     card = _card(recipe, held_out, seed=seed, seconds=seconds, device=where)
     card = calibrated(networks, card, held_out, device=device, on_field=count)
+    if not current_ranks().is_first:
+        return card
     (folder / CARD).unlink(missing_ok=True)  # an old card must never stand beside new weights
     card = save_model(folder, card, networks)
     for member in range(recipe.members):
