@@ -10,12 +10,17 @@ import typer
 from parfocal.cli.exits import CallError
 
 RECIPE, OUTPUT = "Recipe", "Output"
+TUNING, STACKS = "Fine-tuning on your stacks", "How the stacks were taken"
 
 
 def train(
     name: Annotated[
         str | None,
         typer.Argument(help="A recipe; --list shows them.", show_default=False),
+    ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[IMAGES]", help="More of --images.", show_default=False),
     ] = None,
     *,
     out: Annotated[
@@ -60,7 +65,66 @@ def train(
             rich_help_panel=RECIPE,
         ),
     ] = 200,
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Fine-tune this model, by its name or folder, instead of training a new one.",
+            show_default=False,
+            rich_help_panel=TUNING,
+        ),
+    ] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH...",
+            help="Focal stacks to learn from and to judge by: files, folders, globs.",
+            show_default=False,
+            rich_help_panel=TUNING,
+        ),
+    ] = None,
+    specimen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Finds the specimen's name in a path; stacks of one are never split. "
+            "Default: each well, file or folder is one.",
+            show_default=False,
+            rich_help_panel=TUNING,
+        ),
+    ] = None,
+    na: Annotated[
+        float | None, typer.Option(help="Numerical aperture.", rich_help_panel=STACKS)
+    ] = None,
+    wavelength_nm: Annotated[
+        float | None, typer.Option(help="Detected wavelength in nm.", rich_help_panel=STACKS)
+    ] = None,
+    pixel_um: Annotated[
+        float | None,
+        typer.Option(help="Pixel size in the object in um.", rich_help_panel=STACKS),
+    ] = None,
+    z_step_um: Annotated[
+        float | None, typer.Option(help="Distance between planes in um.", rich_help_panel=STACKS)
+    ] = None,
+    immersion_index: Annotated[
+        float | None,
+        typer.Option(help="1.0 air, 1.333 water, 1.515 oil.", rich_help_panel=STACKS),
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="Channel, by name or number.", rich_help_panel=STACKS)
+    ] = None,
+    time: Annotated[
+        int | None, typer.Option(help="Time point, from 0.", min=0, rich_help_panel=STACKS)
+    ] = None,
+    position: Annotated[
+        str | None, typer.Option(help="Position, by name or number.", rich_help_panel=STACKS)
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=RECIPE)] = "cpu",
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Folder for TensorBoard.", show_default=False, rich_help_panel=OUTPUT),
+    ] = None,
     list_recipes: Annotated[
         bool,
         typer.Option("--list", help="Show the recipes and their settings.", rich_help_panel=RECIPE),
@@ -81,6 +145,9 @@ def train(
 ) -> int:
     """Train a network on simulated images, calibrate it, and measure it on unseen specimens.
 
+    With --from and --images, fine-tune a model on focal stacks of your own; it is kept only if it
+    is better than before, and than a classical search, on stacks that it never saw.
+
     Stopped or killed, it goes on from its last checkpoint when it is called again.
     """
     if list_recipes:
@@ -89,19 +156,56 @@ def train(
         return print_recipes()
     if not name:
         raise CallError("give the NAME of a recipe, or --list. See: parfocal train --help")
-    from parfocal.cli.training import TrainRequest, run_train
+    paths = (*(images or ()), *(more or ()))
+    if origin is None and paths:
+        raise CallError(
+            f"{paths[0]!r}: images are for fine-tuning: add --from MODEL, such as --from {name}."
+        )
+    if origin is None:
+        from parfocal.cli.training import TrainRequest, run_train
 
-    return run_train(
-        TrainRequest(
+        return run_train(
+            TrainRequest(
+                name=name,
+                out=out,
+                is_quick=quick,
+                steps=steps,
+                members=members,
+                seed=seed,
+                options=tuple(option or ()),
+                held_out=held_out,
+                device=device,
+                log=log,
+                as_json=as_json,
+                overwrite=overwrite,
+            )
+        )
+    if not paths or "" in paths:
+        raise CallError("--from needs --images: files, folders or globs of your focal stacks.")
+    if quick or members is not None:
+        raise CallError("--quick and --members are for new models; --from keeps its members.")
+    from parfocal.cli.request import check_optics
+    from parfocal.cli.tuning import TuneRequest, run_tuning
+
+    check_optics(na, immersion_index)
+    opening = {
+        "na": na, "wavelength_nm": wavelength_nm, "pixel_um": pixel_um, "z_step_um": z_step_um,
+        "immersion_index": immersion_index, "channel": channel, "time": time,
+        "position": position,
+    }  # fmt: skip
+    return run_tuning(
+        TuneRequest(
             name=name,
+            origin=origin,
+            images=paths,
+            opening=opening,
+            specimen=specimen,
             out=out,
-            is_quick=quick,
             steps=steps,
-            members=members,
             seed=seed,
             options=tuple(option or ()),
-            held_out=held_out,
             device=device,
+            log=log,
             as_json=as_json,
             overwrite=overwrite,
         )

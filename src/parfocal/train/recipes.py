@@ -29,6 +29,8 @@ class RecipeRow:
         Import address of the function that trains, calibrates and saves the model.
     quick
         Settings that ``--quick`` changes: for a trial of the whole way in minutes on two cores.
+    tuning
+        Import address of the settings of fine-tuning; empty where a model cannot be fine-tuned.
     """
 
     name: str
@@ -36,6 +38,7 @@ class RecipeRow:
     settings: str
     maker: str
     quick: Mapping[str, Any] = field(default_factory=dict)
+    tuning: str = ""
 
 
 RECIPES = (
@@ -45,6 +48,7 @@ RECIPES = (
         settings="parfocal.train.pair_task:PairRecipe",
         maker="parfocal.train.making:make_model",
         quick={"steps": 1200, "epoch_steps": 300, "members": 1},
+        tuning="parfocal.train.tuning_task:TuningRecipe",
     ),
 )
 QUICK = "-quick"
@@ -78,18 +82,42 @@ def settle(row: RecipeRow, changes: Mapping[str, Any], *, is_quick: bool = False
     >>> settle(find_recipe("pair-fluorescence"), {"steps": 50}, is_quick=True).name
     'pair-fluorescence-quick'
     """
-    settings: type[BaseModel] = load_address(row.settings)
     values: dict[str, Any] = {"name": row.name}
     if is_quick:
         values |= {"name": row.name + QUICK, **row.quick}
+    return _settled(row.name, load_address(row.settings), values, changes)
+
+
+def settle_tuning(row: RecipeRow, changes: Mapping[str, Any]) -> BaseModel:
+    """Settings of fine-tuning a recipe's model, with some changes.
+
+    Raises
+    ------
+    InputError
+        If its models cannot be fine-tuned, a setting does not exist, or its value cannot be.
+
+    Examples
+    --------
+    >>> settle_tuning(find_recipe("pair-fluorescence"), {"steps": 50}).steps
+    50
+    """
+    if not row.tuning:
+        can = ", ".join(row.name for row in RECIPES if row.tuning)
+        raise InputError(f"Models of {row.name} cannot be fine-tuned; those of {can} can.")
+    return _settled(row.name, load_address(row.tuning), {"name": row.name}, changes)
+
+
+def _settled(
+    name: str, settings: type[BaseModel], values: dict[str, Any], changes: Mapping[str, Any]
+) -> BaseModel:
     known = sorted(settings.model_fields)
     for setting in changes:
         if setting not in known:
             raise InputError(
-                f"{row.name} has no setting {setting!r}; choose one of: {', '.join(known)}."
+                f"{name} has no setting {setting!r}; choose one of: {', '.join(known)}."
             )
     try:
         return settings.model_validate(values | dict(changes))
     except ValidationError as error:
         faults = "; ".join(plain_fault(fault) for fault in error.errors())
-        raise InputError(f"{row.name} cannot be trained so: {faults}.") from error
+        raise InputError(f"{name} cannot be trained so: {faults}.") from error
