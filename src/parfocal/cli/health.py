@@ -19,6 +19,7 @@ LIBRARIES = (
 EXTRAS = {
     "ndtiff": (("ndstorage",), "reads Micro-Manager NDTiff data sets"),
     "mm": (("pymmcore-plus", "useq-schema"), "drives Micro-Manager cores and useq sequences"),
+    "tensorboard": (("tensorboard",), "notes losses of a training for TensorBoard"),
     "onnx": (("onnx", "onnxscript", "onnxruntime"), "writes models as ONNX files"),
     "bioimageio": (
         ("onnx", "onnxscript", "onnxruntime", "bioimageio.spec"),

@@ -20,7 +20,11 @@ def train(
     ] = None,
     more: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[IMAGES]", help="More of --images.", show_default=False),
+        typer.Argument(
+            metavar="[PATH]",
+            help="More paths of --images, as a shell lists them.",
+            show_default=False,
+        ),
     ] = None,
     *,
     out: Annotated[
