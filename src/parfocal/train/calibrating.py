@@ -18,13 +18,14 @@ SHARE_INSIDE = 0.9
 FLOORS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 """Certainties below which a field could be declined."""
-NEAR_DEPTHS, NEAR_SHARE = 1.5, 0.9
+NEAR_DEPTHS, NEAR_SHARE = 1.5, 0.95
 MOST_WRONG_SIGNS = 0.01
 LEAST_ANSWERED = 0.1
 RULE = (
     f"an answer is given from the least certainty at which {100 * NEAR_SHARE:.0f} % of the "
     f"answered calibration fields are within {NEAR_DEPTHS:g} effective depths of field and at most "
-    f"{100 * MOST_WRONG_SIGNS:.0f} % of the signs beyond half a depth are wrong"
+    f"{100 * MOST_WRONG_SIGNS:.0f} % of the signs beyond half a depth are wrong, to the counting "
+    "error; of two layers the nearer one is meant"
 )
 SIGNALS = (("dim", 0.0, 20.0), ("medium", 20.0, 145.0), ("bright", 145.0, math.inf))
 """Photons at the brightest pixel, in thirds of what is drawn."""
@@ -149,7 +150,8 @@ def _least_certainty(trials: FieldTrials, most_clear: float) -> tuple[float, boo
         near = float((np.abs(good.error) <= NEAR_DEPTHS).mean())
         beyond = int((np.abs(good.truth) > 0.5).sum())
         wrong = int(good.is_sign_wrong.sum())
-        if near >= NEAR_SHARE and wrong <= MOST_WRONG_SIGNS * max(1, beyond):
+        most = MOST_WRONG_SIGNS * max(1, beyond)
+        if near >= NEAR_SHARE and wrong <= most + math.sqrt(most):
             return least, True
     return last, False
 

@@ -63,7 +63,8 @@ class FieldTrials:
     kinds, photons
         Specimen and brightness of each field.
     truth, centre, spread
-        Defocus of the first image: the true one, and mean and standard deviation of the answer.
+        Defocus of the first image: the true one (of two layers that of the nearer to the answer),
+        and mean and standard deviation of the answer.
     certainty
         Of the field; NaN where the network was not asked.
     is_found
@@ -188,10 +189,20 @@ def _try_field(predictor: PairPredictor, fields: FieldBatch, k: int) -> tuple[fl
     depth_um = float(fields.depth_um[k])
     mean, deviation = _moments(guess, depth_um)
     known = math.nan if guess.certainty is None else guess.certainty
-    truth = float(fields.defocus_um[k]) / depth_um
+    truth = _nearest_layer(fields, k, mean)
     found = guess.status == Status.FOUND
     seen = (facts.signal, facts.fill, facts.clear)
     return float(fields.photons[k]), truth, mean, deviation, known, found, *seen
+
+
+def _nearest_layer(fields: FieldBatch, k: int, answer: float) -> float:
+    """Defocus of the layer nearest to an answer: a field of two layers has two foci."""
+    depth_um = float(fields.depth_um[k])
+    first = float(fields.defocus_um[k]) / depth_um
+    if float(fields.second_share[k]) == 0 or math.isnan(answer):
+        return first
+    second = first - float(fields.second_height_um[k]) / depth_um
+    return min(first, second, key=lambda truth: abs(truth - answer))
 
 
 def _moments(guess: DefocusEstimate, depth_um: float) -> tuple[float, float]:

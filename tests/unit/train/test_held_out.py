@@ -10,7 +10,7 @@ from parfocal.predict.checks import effective_depth_um
 from parfocal.predict.pair_predictor import FieldFacts, PairPredictor
 from parfocal.simulate.batches import FieldBatches
 from parfocal.train.calibrating import calibrate, measure_answers
-from parfocal.train.held_out import FieldTrials, HeldOut, try_fields
+from parfocal.train.held_out import FieldTrials, HeldOut, _nearest_layer, try_fields
 
 
 def _trials(count=2000, *, seed=0, spread=None, error=None, certainty=None, found=None):
@@ -65,7 +65,7 @@ def test_answers_begin_where_they_are_good():
 def test_wrong_signs_alone_move_the_threshold():
     certainty = np.linspace(0, 1, 2000)
     trials = _trials(error=np.zeros(2000), certainty=certainty)
-    flipped = np.where((certainty < 0.5) & (np.abs(trials.truth) < 0.7), -1, 1)
+    flipped = np.where((certainty < 0.5) & (np.abs(trials.truth) < 1.0), -1, 1)
     turned = FieldTrials(**(vars(trials) | {"centre": trials.truth * flipped}))
     assert calibrate(turned, Calibration())[0].least_certainty > 0.15
 
@@ -209,3 +209,17 @@ def test_each_group_has_the_width_that_its_own_errors_need():
     assert len(calibration.widen_by) == 3
     half = [calibration.widen_of(calibration.group_of(s, f)) for s, f in ((0.1, 0.1), (0.1, 0.9))]
     assert half[1] > 2 * half[0]
+
+
+def test_of_two_layers_the_one_nearer_to_the_answer_is_meant():
+    source = FieldBatches(batch=8, size_px=64, seed=1, objects=("beads",), reach_depths=4.0)
+    fields = source.draw()
+    k = int(fields.second_share.argmax())
+    depth_um = float(fields.depth_um[k])
+    first = float(fields.defocus_um[k]) / depth_um
+    second = first - float(fields.second_height_um[k]) / depth_um
+    assert _nearest_layer(fields, k, second + 0.1) == pytest.approx(second, rel=1e-4)
+    assert _nearest_layer(fields, k, first - 0.1) == pytest.approx(first, rel=1e-4)
+    lone = int(fields.second_share.argmin())
+    alone = float(fields.defocus_um[lone]) / float(fields.depth_um[lone])
+    assert _nearest_layer(fields, lone, 99.0) == pytest.approx(alone, rel=1e-4)
