@@ -135,12 +135,17 @@ class PairGraph(nn.Module):
         )
 
     def example(self, *, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Two patches of blobs; the second image is the sharper of one, the first of the other."""
-        noise = torch.rand(2, 1, 96, 128, generator=generator)
-        sharp, dull = (
-            functional.avg_pool2d(noise, side, stride=1, padding=side // 2) for side in (3, 9)
-        )
-        rate = 1000 * torch.stack([torch.cat([dull, sharp], 1)[0], torch.cat([sharp, dull], 1)[1]])
-        images = torch.poisson(rate, generator=generator)
+        """Two patches of points; the second image is the sharper of one, the first of the other."""
+        points = (torch.rand(2, 1, 160, 192, generator=generator) > 0.99).float()
+        sharp, dull = (_blurred(points, side)[..., 32:-32, 32:-32] for side in (3, 7))
+        shares = torch.stack([torch.cat([dull, sharp], 1)[0], torch.cat([sharp, dull], 1)[1]])
+        images = torch.poisson(20 + 4000 * shares, generator=generator)
         optics = torch.tensor([[0.5, 0.5, 0.5, 3.0, 1.0], [0.8, 0.6, 0.325, 1.5, 1.33]])
         return images, optics
+
+
+def _blurred(image: Float[Tensor, "b 1 y x"], side: int) -> Float[Tensor, "b 1 y x"]:
+    """Nearly Gaussian, by three running means."""
+    for _ in range(3):
+        image = functional.avg_pool2d(image, side, stride=1, padding=side // 2)
+    return image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,10 @@ from parfocal.core.errors import InputError, MissingExtraError, ParfocalError
 from parfocal.models import export, export_bioimageio, export_onnx, load_model
 from parfocal.models.architectures import ARCHITECTURES
 from parfocal.models.export_ports import Port
-from tests.fabricate.models import TINY_CARD, write_tiny_model
+from parfocal.nets.pair import PairNetwork
+from parfocal.predict.pair_predictor import PairPredictor
+from parfocal.predict.posterior import certainty
+from tests.fabricate.models import SHAPE, TINY_CARD, write_tiny_model
 
 
 @pytest.fixture
@@ -79,3 +83,38 @@ def test_inputs_and_outputs_are_described_as_they_are(folder):
                 assert len(axis.channels) == size
             if axis.kind == "space":
                 assert (size - axis.least_px) % axis.step_px == 0
+
+
+def _uneven(networks):
+    """Weights that make networks judge differently, and classes that are not symmetrical."""
+    torch.manual_seed(0)
+    for module in (module for network in networks for module in network.modules()):
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 2.0)
+        elif isinstance(module, torch.nn.Linear):
+            torch.nn.init.normal_(module.weight, std=0.5)
+    return networks
+
+
+@pytest.mark.parametrize("spacing_um", [0.0, 2.5])
+def test_the_graph_of_pairs_judges_as_the_predictor_does(spacing_um):
+    networks = _uneven([PairNetwork(**SHAPE), PairNetwork(**SHAPE)])
+    predictor = PairPredictor(networks, TINY_CARD)
+    predictor.__dict__["working"] = SimpleNamespace(networks=predictor.networks)
+    graph = export.build_graph(networks, TINY_CARD)
+    images = 50 + 10 * torch.rand(4, 2, 64, 96)
+    images[2] = 3.0
+    depth_um = 1.2 * (0.5 / 0.8**2 + 0.3 / 0.8)
+    optics = torch.tensor([0.8, 0.5, 0.3, spacing_um, 1.2]).expand(4, 5)
+    with torch.inference_mode():
+        expected, clear = predictor._judge(
+            images, spacing_um / depth_um, pixel=0.3 * 0.8 / 0.5, ratio=0.8 / 1.2
+        )
+        probabilities, defocus_um, sure, transmitted = graph(images, optics)
+    torch.testing.assert_close(probabilities, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(transmitted[:, 0], clear, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(sure[:, 0], certainty(expected), atol=1e-5, rtol=1e-4)
+    middle_um = expected @ torch.linspace(-8, 8, 33) * depth_um
+    apart = torch.tensor([-spacing_um / 2, spacing_um / 2])
+    torch.testing.assert_close(defocus_um, middle_um[:, None] + apart, atol=1e-4, rtol=1e-4)
