@@ -112,7 +112,7 @@ def decimals_of(record: DefocusRecord) -> int:
     if record.estimate.interval_um is not None:
         low, high = record.estimate.interval_um
         least_um = max(least_um, (high - low) / 2)
-    return decimals_for(least_um)
+    return decimals_for(2 * least_um)
 
 
 def defocus_text(record: DefocusRecord) -> str:

@@ -181,21 +181,21 @@ def distribution_svg(record: DefocusRecord) -> str:
             f'stroke="var(--quiet)" stroke-width="0.6"><title>{value:+z.2f} µm: '
             f"{100 * probability:.1f} %</title></rect>"
         )
-    parts.append(_upright(axes, 0.0, "focus", "axis", below=True))
+    parts.append(_upright(axes, 0.0, "focus", "axis", lower_px=13))
     if estimate.defocus_um is not None:
         text = f"{defocus_text(record).split(' ')[0]} µm"
         parts.append(_upright(axes, estimate.defocus_um, text, "best"))
     if record.known_um is not None and axes.x_low <= record.known_um <= axes.x_high:
-        parts.append(_upright(axes, record.known_um, "known", "line", below=True))
+        parts.append(_upright(axes, record.known_um, "known", "line", lower_px=28))
     return "".join([*parts, "</svg>"])
 
 
-def _upright(axes: Axes, value: float, text: str, kind: str, *, below: bool = False) -> str:
-    """A line at a value with its word; ``below`` is dashed and set lower."""
+def _upright(axes: Axes, value: float, text: str, kind: str, *, lower_px: int = 0) -> str:
+    """A line at a value with its word; dashed where the word is set lower."""
     x = axes.x(value)
-    dash = ' stroke-dasharray="5 4"' if below else ""
+    dash = ' stroke-dasharray="5 4"' if lower_px else ""
     anchor, nudge = ("start", 5) if x < (LEFT + WIDTH - RIGHT) / 2 else ("end", -5)
-    place = TOP + 13 if below else TOP - 9
+    place = TOP + (lower_px or -9)
     word = "besttext" if kind == "best" else "label"
     return (
         f'<path class="{kind}" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"{dash}/>'

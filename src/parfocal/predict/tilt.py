@@ -24,7 +24,9 @@ MAD_SCALE = 1.4826
 ROUNDS = 30
 
 
-def fit_tilt(patches: PatchDefocus, *, pixel_um: float) -> tuple[float, float] | None:
+def fit_tilt(
+    patches: PatchDefocus, *, pixel_um: float, least_rise_um: float = 0.0
+) -> tuple[float, float] | None:
     """Slope of the defocus along (y, x) in um per mm, or None where the patches cannot tell.
 
     A plane through the certain patches by least absolute deviations, then by Tukey's biweight
@@ -39,6 +41,9 @@ def fit_tilt(patches: PatchDefocus, *, pixel_um: float) -> tuple[float, float] |
         Defocus and certainty of each patch; NaN where there is nothing to judge.
     pixel_um
         Distance of pixel centres in the images that the patches were cut from.
+    least_rise_um
+        Rise of the plane over the certain patches below which there is no answer: what a network
+        errs by from one kind of structure to another, which is no scatter.
 
     Raises
     ------
@@ -75,6 +80,8 @@ def fit_tilt(patches: PatchDefocus, *, pixel_um: float) -> tuple[float, float] |
     if not _stands_out(places, values, weights):
         return None
     slopes = _slopes(places, values, weights)
+    if np.ptp(places @ slopes) < least_rise_um:
+        return None
     return float(slopes[0]), float(slopes[1])
 
 

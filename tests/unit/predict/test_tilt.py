@@ -77,6 +77,12 @@ def test_too_little_cannot_tell(field):
     assert fit_tilt(_patches(field), pixel_um=PIXEL_UM) is None
 
 
+def test_a_rise_that_the_network_may_invent_is_no_tilt():
+    field = _patches(_plane())  # rises by 2.1 um along y and 2.8 um along x
+    assert fit_tilt(field, pixel_um=PIXEL_UM, least_rise_um=4.5) is not None
+    assert fit_tilt(field, pixel_um=PIXEL_UM, least_rise_um=5.5) is None
+
+
 def test_few_level_fields_pass_for_tilted():
     def is_tilted(seed):
         field = _plane((4, 4), noise=1.0, seed=seed, slopes=(0.0, 0.0))
