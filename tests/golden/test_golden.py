@@ -27,7 +27,7 @@ from parfocal.evaluate.fields import record_of
 from parfocal.evaluate.report import Report, ReportHeader
 
 FOLDER = Path(__file__).parent
-ROOMS = ("drive", "io", "measures", "optics", "score", "simulate")
+ROOMS = ("drive", "io", "measures", "models", "optics", "predict", "score", "simulate")
 
 
 def _compare(name: str, text: str) -> None:
@@ -59,7 +59,8 @@ def test_every_public_name_exists():
 
 @pytest.mark.parametrize(
     "verb",
-    ["", "score", "simulate", "drive", "train", "benchmark", "benchmark replay", "demo", "doctor"],
+    ["", "score", "predict", "simulate", "drive", "train", "benchmark", "benchmark replay", "demo",
+     "doctor"],
 )
 def test_help_text_is_the_golden_one(verb, capsys, monkeypatch):
     import typer.rich_utils
