@@ -161,10 +161,11 @@ def _print_card(card: ModelCard, folder: Path) -> None:
         rows.append([Text(cell) for cell in cells])
     show_table(columns, rows, Console())
     calibration = card.calibration
-    typer.echo(
-        "Errors in effective depths of field, n (wavelength / NA + pixel) / NA. Answers from "
-        f"certainty {calibration['least_certainty']:g}, interval +-{calibration['widen']:.2f} SD."
-    )
+    text = "Errors in effective depths of field, n (wavelength / NA + pixel) / NA."
+    if "least_certainty" in calibration:
+        text += f" Answers from certainty {calibration['least_certainty']:g}"
+        text += f", interval +-{calibration['widen']:.2f} SD." if "widen" in calibration else "."
+    typer.echo(text)
     for limit in card.limits:
         typer.echo(f"- {limit}")
     text = f"wrote {folder}: {card.members} networks, {card.seconds:.0f} s, {card.machine}"

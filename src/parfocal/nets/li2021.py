@@ -68,7 +68,7 @@ class Li2021Network(nn.Module):
         )
 
     def forward(self, patches: Float[Tensor, "b n y x"]) -> Float[Tensor, "b classes"]:
-        """Logits of patches whose counts were clipped and scaled to 0 .. 1."""
+        """Logits of patches whose counts were ``scaled``."""
         if patches.shape[1:] != (self.images, PATCH_PX, PATCH_PX):
             raise ShapeError(
                 f"This network takes {self.images} images of {PATCH_PX} x {PATCH_PX} px, but a "
@@ -77,3 +77,20 @@ class Li2021Network(nn.Module):
         # Contiguous in the order of axes, so that a channels-last batch is flattened alike.
         logits: Tensor = self.head(torch.flatten(self.trunk(patches).contiguous(), 1))
         return logits
+
+
+def scaled(
+    counts: Float[Tensor, "*batch"],
+    *,
+    clip_counts: float = 10_000.0,
+    dark_counts: float = 0.0,
+    unit_counts: float = 10_000.0,
+) -> Float[Tensor, "*batch"]:
+    """Counts as the network is given them: clipped, less the dark, in units; published is 0 .. 1.
+
+    Examples
+    --------
+    >>> scaled(torch.tensor([500.0, 20_000.0]))
+    tensor([0.0500, 1.0000])
+    """
+    return (counts.clamp(max=clip_counts) - dark_counts) / unit_counts
