@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -75,6 +78,76 @@ def replay(
             runs=runs,
             form="json" if as_json else "csv" if as_csv else "table",
             debug=debug,
+        )
+    )
+
+
+@benchmark.command("li2021")
+def li2021(
+    *,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A trial of the whole way, in seconds; says nothing.")
+    ] = False,
+    stacks: Annotated[
+        int, typer.Option(help="3-D test stacks of each tissue; half as many flat ones.", min=1)
+    ] = 6,
+    levels: Annotated[
+        int, typer.Option(help="Defocus classes that are asked of each stack.", min=1, max=13)
+    ] = 5,
+    steps: Annotated[
+        int, typer.Option(help="Batches that Li's network learns from.", min=1)
+    ] = 3000,
+    study_steps: Annotated[int, typer.Option(help="Further batches of each study.", min=1)] = 600,
+    our_steps: Annotated[int, typer.Option(help="Batches that ours learns from.", min=1)] = 3000,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A pair model, by name or folder, to compare and to start ours from. Default: "
+            "pair-fluorescence if it is there.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where scenes and networks are kept. Default: a cache.", show_default=False
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws what is asked.", min=0)] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write one HTML page with tables and figures.", show_default=False),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a page that exists.")
+    ] = False,
+) -> int:
+    """Compare networks of two images with focus measures of thirteen, as in Li 2021.
+
+    Simulates light-sheet stacks split by specimen, trains the networks of the paper's studies and
+    ours, and asks all of them about specimens and a tissue that they never saw. Stopped or killed,
+    it goes on from there when it is called again.
+    """
+    from parfocal.cli.li2021 import Li2021Request, run_li2021
+
+    return run_li2021(
+        Li2021Request(
+            is_quick=quick,
+            stacks=stacks,
+            levels=levels,
+            steps=steps,
+            study_steps=study_steps,
+            our_steps=our_steps,
+            model=model,
+            folder=folder,
+            seed=seed,
+            device=device,
+            as_json=as_json,
+            report=report,
+            overwrite=overwrite,
+            command=shlex.join(["parfocal", *sys.argv[1:]]),
         )
     )
 

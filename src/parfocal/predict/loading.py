@@ -65,6 +65,11 @@ PREDICTORS = (
         predictor="parfocal.predict.pair_predictor:PairPredictor",
         images=2,
     ),
+    PredictorRow(
+        architecture="parfocal.nets.li2021:Li2021Network",
+        predictor="parfocal.predict.class_predictor:ClassPredictor",
+        images=2,
+    ),
 )
 
 

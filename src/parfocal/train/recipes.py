@@ -50,7 +50,22 @@ RECIPES = (
         quick={"steps": 1200, "epoch_steps": 300, "members": 1},
         tuning="parfocal.train.tuning_task:TuningRecipe",
     ),
-)
+    RecipeRow(
+        name="li2021",
+        what="signed defocus from two light-sheet images by the network of Li 2021, as published",
+        settings="parfocal.train.li2021_task:Li2021Recipe",
+        maker="parfocal.train.sheet_making:make_li2021",
+        quick={"steps": 400, "epoch_steps": 100, "batch": 32, "rate": 2e-4, "rate_falls": True,
+               "thick": 4, "flat": 2},
+    ),
+    RecipeRow(
+        name="pair-light-sheet",
+        what="signed defocus from two images of Li's light sheet by our network",
+        settings="parfocal.train.sheet_pair_task:SheetPairRecipe",
+        maker="parfocal.train.sheet_making:make_sheet_pair",
+        quick={"steps": 400, "epoch_steps": 100, "thick": 4, "flat": 2},
+    ),
+)  # fmt: skip
 QUICK = "-quick"
 """Ending of a quick model's name, so that it never hides the whole one."""
 
