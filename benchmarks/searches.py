@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from benchmarks.search_scenes import Scene, make_scene
 from parfocal import drive
 from parfocal.core.results import Status
 from parfocal.drive.brent import brent_steps, follow
+from parfocal.predict import load
 
 FIRST_SCENE, HARD_EVERY = 1000, 10
 GOOD_DOF, WRONG_DOF = 0.5, 1.0
@@ -66,6 +67,11 @@ SEARCHES: dict[str, tuple[drive.Search, bool]] = {
     "Bayesian": (drive.BayesianSearch(), True),
     "Bayesian, optics unknown": (drive.BayesianSearch(), False),
 }
+NETWORK = {
+    "network: two images, a move, a check": 0,
+    "network, then landing by sharpness": 5,
+}
+"""Searches by the pair network, with the images that land by sharpness."""
 BASELINES = ("OughtaFocus: Brent, 10 um, to 0.1 um", "the same over the limits")
 RECOMMENDED = ("auto: Bayesian, else coarse-fine", "Bayesian")
 
@@ -98,6 +104,14 @@ class Run:
         return self.off_dof is not None and abs(self.off_dof) > WRONG_DOF
 
 
+@cache
+def by_network(search: str) -> drive.Search:
+    """The search that a pair network does; it is loaded once."""
+    return drive.PredictorSearch(
+        predictor=load("pair-fluorescence"), images=2, land_images=NETWORK[search]
+    )
+
+
 def focus(scene: Scene, search: str) -> Run:
     """Run one search on one scene, and compare with the truth where the stage was left.
 
@@ -105,7 +119,7 @@ def focus(scene: Scene, search: str) -> Run:
     would be in focus: play between reading and carriage counts against it.
     """
     scope = scene.scope()
-    how, told = SEARCHES[search]
+    how, told = SEARCHES[search] if search in SEARCHES else (by_network(search), True)
     setup = scene.world.setup
     report = drive.autofocus(scope, search=how, limits=scene.limits, setup=setup if told else None)
     off_dof = held = width_dof = None
@@ -121,7 +135,7 @@ def focus(scene: Scene, search: str) -> Run:
     )  # fmt: skip
 
 
-def focus_all(number: int, searches: Iterable[str] = tuple(SEARCHES)) -> list[Run]:
+def focus_all(number: int, searches: Iterable[str]) -> list[Run]:
     """Every search on one scene."""
     torch.set_num_threads(1)
     scene = make_scene(number, hard=number % HARD_EVERY == HARD_EVERY - 1)
@@ -133,7 +147,7 @@ def print_table(runs: list[Run]) -> None:
     print("| search | in focus | wrong | images (mean) | (90 % below) | dose (ms) | time (s) |"
           " interval holds | interval (DoF) |")  # fmt: skip
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for search in SEARCHES:
+    for search in (*SEARCHES, *NETWORK):
         rows = [run for run in runs if run.search == search]
         if not rows:
             continue
@@ -175,14 +189,17 @@ def main() -> int:
     parser.add_argument("--scenes", type=int, default=200, help="how many (default 200)")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument(
-        "--only", action="append", choices=[*SEARCHES], help="these searches alone; repeatable"
+        "--only",
+        action="append",
+        choices=[*SEARCHES, *NETWORK],
+        help="these searches alone; repeatable",
     )
     parser.add_argument("--failures", action="store_true", help="list what was not in focus")
     options = parser.parse_args()
     numbers = range(FIRST_SCENE, FIRST_SCENE + (40 if options.quick else options.scenes))
     began_s = time.monotonic()
     with ProcessPoolExecutor(max_workers=options.jobs) as pool:
-        work = partial(focus_all, searches=tuple(options.only or SEARCHES))
+        work = partial(focus_all, searches=tuple(options.only or (*SEARCHES, *NETWORK)))
         runs = [run for some in pool.map(work, numbers) for run in some]
     print_runs(runs)
     print(f"\n{time.monotonic() - began_s:.0f} s in {options.jobs} processes.")
