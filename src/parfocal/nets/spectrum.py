@@ -134,7 +134,7 @@ class SpectrumNetwork(nn.Module):
         """Take mean and spread of each frequency from a training set."""
         _learn_scale(self, spectra)
 
-    def scores(self, spectra: Float[Tensor, "b y x"]) -> Float[Tensor, "b y x"]:
+    def scores(self, spectra: Float[Tensor, "*b y x"]) -> Float[Tensor, "*b y x"]:
         """Spectra as training saw them: less its mean, over its spread."""
         return (spectra - self.mean) / self.spread
 

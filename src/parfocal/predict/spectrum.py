@@ -204,9 +204,10 @@ def magnitude_features(
     >>> features.shape, features.square().sum(-1)[0]
     (torch.Size([3, 4, 48]), tensor([1.0000, 1.0000, 1.0000, 1.0000]))
     """
-    magnitude = _patch_spectra(images, cuts, across, along).abs()
+    magnitude: Tensor = _patch_spectra(images, cuts, across, along).abs()
     length = torch.linalg.vector_norm(magnitude, dim=-1, keepdim=True)
-    return magnitude / length.clamp(min=1e-12)
+    features: Tensor = magnitude / length.clamp(min=1e-12)
+    return features
 
 
 def phase_features(

@@ -1,0 +1,126 @@
+"""The Pinkard 2019 benchmark as tables of words, and as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+
+import numpy as np
+
+from parfocal.evaluate.pinkard2019 import PAPER, THICKNESS_UM, Studies
+from parfocal.evaluate.pinkard2019_figure import studies_png
+from parfocal.evaluate.report import ReportHeader
+
+TITLES = {
+    "stacks": "Number of stacks of cells",
+    "kinds": "Kinds of specimen, and fine-tuning",
+    "feature": "Magnitude against phase",
+    "angle": "Angle of one LED (NA; the objective has 0.5)",
+    "pattern": "LEDs together",
+}
+HEADS = ("method", "case", "stacks", "RMSE (um)", "learnt from", "always zero", "half thickness")
+MODEL_HEADS = (
+    "specimen", "RMSE (um)", "of all", "answered", "wrong signs", "inside 90 % interval",
+    "half thickness",
+)  # fmt: skip
+
+
+def study_rows(found: Studies, study: str) -> list[list[str]]:
+    """Cells of ``HEADS``."""
+    return [
+        [
+            row.method, row.case, str(row.stacks), f"{row.rmse_um:.2f}",
+            "" if row.train_rmse_um is None else f"{row.train_rmse_um:.2f}",
+            f"{row.zero_um:.1f}", f"{row.limit_um:g}",
+        ]
+        for row in found.of(study)
+    ]  # fmt: skip
+
+
+def model_rows(metrics: Mapping[str, float], coverage: Mapping[str, float]) -> list[list[str]]:
+    """Cells of ``MODEL_HEADS``, from what a trained model's answers were worth."""
+    names = [name.removeprefix("answered_") for name in metrics if name.startswith("answered_")]
+    rows = []
+    for name in names:
+        limit = THICKNESS_UM.get(name)
+        rows.append(
+            [
+                name,
+                _number(metrics.get(f"rmse_um_{name}")),
+                _number(metrics.get(f"every_rmse_um_{name}")),
+                _percent(metrics.get(f"answered_{name}")),
+                _percent(metrics.get(f"wrong_signs_{name}")),
+                _percent(coverage.get(name)),
+                "" if limit is None else f"{limit / 2:g}",
+            ]
+        )
+    return rows
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f} %"
+
+
+def truth_text(found: Studies) -> str:
+    """How the published truth compares with the known one."""
+    offsets = np.array(found.truth_offsets_um)
+    if not len(offsets):
+        return ""
+    return (
+        f"Published truth ({PAPER['truth']}) less the mean height of the structure, "
+        f"{len(offsets)} stacks of cells: mean {offsets.mean():+.2f} um, from {offsets.min():+.2f} "
+        f"to {offsets.max():+.2f} um."
+    )
+
+
+def saliency_text(found: Studies) -> str:
+    """How much more the edges of the circles count than other frequencies."""
+    parts = [f"{name} {share:.2f}" for name, share in found.edge_share.items()]
+    return (
+        "Saliency at the edges of the two circles, over that elsewhere: "
+        f"{', '.join(parts)} (paper: {PAPER['saliency']})."
+    )
+
+
+def benchmark_page(
+    header: ReportHeader, found: Studies, models: Mapping[str, Sequence[Sequence[str]]]
+) -> str:
+    """Write the page: the figure, the trained models, and a table for each study."""
+    css = files("parfocal.evaluate").joinpath("report.css").read_text(encoding="utf-8")
+    picture = base64.b64encode(studies_png(found)).decode()
+    settings = "".join(
+        f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in header.settings.items()
+    )
+    parts = [
+        _table(f"{name}, on stacks that it never saw", MODEL_HEADS, rows)
+        for name, rows in models.items()
+    ]
+    for study, title in TITLES.items():
+        note = f"<p>The paper: {escape(PAPER[study])}.</p>"
+        parts.append(_table(title, HEADS, study_rows(found, study), note))
+    body = "".join(parts).replace(" um", " µm").replace("(um)", "(µm)")
+    notes = escape(f"{saliency_text(found)} {truth_text(found)}").replace(" um", " µm")
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f"<title>{escape(header.title)}</title><style>{css}</style></head><body><main>"
+        f"<h1>{escape(header.title)}</h1><p>{escape(header.introduction)}</p>"
+        f'<figure><img alt="All studies" style="width:100%" '
+        f'src="data:image/png;base64,{picture}"></figure><p>{notes}</p>{body}'
+        f"<dl><dt>Command</dt><dd>{escape(header.command)}</dd>{settings}</dl>"
+        f'<p class="quiet">parfocal {escape(header.version)}, {escape(header.date)}</p>'
+        "</main></body></html>"
+    )
+
+
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> str:
+    top = "".join(f"<th>{escape(head)}</th>" for head in heads)
+    lines = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<h2>{escape(title)}</h2>{note}<table><tr>{top}</tr>{lines}</table>"
