@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from benchmarks.led import print_led
 from benchmarks.maps import print_maps
 from benchmarks.simulation import print_simulation
 from benchmarks.spectra import print_spectra
@@ -14,7 +15,8 @@ def main() -> None:
     """Run all benchmarks and print them as tables, each ratio from one run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds: about a minute")
-    parser.add_argument("--only", choices=("maps", "spectra", "simulation"), help="one table")
+    tables = ("maps", "spectra", "simulation", "led")
+    parser.add_argument("--only", choices=tables, help="one table")
     options = parser.parse_args()
     print(describe_machine())
     if options.only in (None, "maps"):
@@ -23,6 +25,8 @@ def main() -> None:
         print_spectra(quick=options.quick)
     if options.only in (None, "simulation"):
         print_simulation(quick=options.quick)
+    if options.only in (None, "led"):
+        print_led(quick=options.quick)
 
 
 if __name__ == "__main__":

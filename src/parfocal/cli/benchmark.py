@@ -152,6 +152,59 @@ def li2021(
     )
 
 
+@benchmark.command("pinkard2019")
+def pinkard2019(
+    *,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A trial of the whole way, in seconds; says nothing.")
+    ] = False,
+    stacks: Annotated[int, typer.Option(help="Most stacks to learn from.", min=16)] = 40,
+    steps: Annotated[
+        int, typer.Option(help="Batches that the published network learns from.", min=8)
+    ] = 1200,
+    our_steps: Annotated[int, typer.Option(help="Batches that ours learns from.", min=8)] = 400,
+    tests: Annotated[int, typer.Option(help="Stacks of each kind that measure.", min=2)] = 10,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A spectrum model to ask as well, by name or folder. Default: led-phase if it is "
+            "there.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of weights and batches.", min=0)] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write one HTML page with tables and figures.", show_default=False),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a page that exists.")
+    ] = False,
+) -> int:
+    """Repeat the studies of Pinkard 2019: defocus from one image by an off-axis LED.
+
+    Simulates stacks split by specimen and trains a network for each study: number of stacks, kinds
+    of specimen and fine-tuning, magnitude against phase, angle and pattern of the LEDs, saliency.
+    """
+    from parfocal.cli.pinkard2019 import Pinkard2019Request, run_pinkard2019
+
+    return run_pinkard2019(
+        Pinkard2019Request(
+            is_quick=quick,
+            stacks=stacks,
+            steps=steps,
+            our_steps=our_steps,
+            tests=tests,
+            model=model,
+            seed=seed,
+            as_json=as_json,
+            report=report,
+            overwrite=overwrite,
+        )
+    )
+
+
 def _shares(text: str) -> tuple[float, ...]:
     """Read shares parted by commas."""
     try:

@@ -70,6 +70,16 @@ PREDICTORS = (
         predictor="parfocal.predict.class_predictor:ClassPredictor",
         images=2,
     ),
+    PredictorRow(
+        architecture="parfocal.nets.spectrum:SpectrumNetwork",
+        predictor="parfocal.predict.spectrum_predictor:SpectrumPredictor",
+        images=1,
+    ),
+    PredictorRow(
+        architecture="parfocal.nets.spectrum:SpectrumPerceptron",
+        predictor="parfocal.predict.spectrum_predictor:SpectrumPredictor",
+        images=1,
+    ),
 )
 
 

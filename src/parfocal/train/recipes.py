@@ -65,6 +65,22 @@ RECIPES = (
         maker="parfocal.train.sheet_making:make_sheet_pair",
         quick={"steps": 400, "epoch_steps": 100, "thick": 4, "flat": 2},
     ),
+    RecipeRow(
+        name="led-phase",
+        what="signed defocus from one image by an off-axis LED, by our network on its spectrum",
+        settings="parfocal.train.spectrum_task:LedPhaseRecipe",
+        maker="parfocal.train.spectrum_making:make_spectrum_model",
+        quick={"kinds": (("phase_cells", 12), ("tissue_section", 12)), "steps": 300,
+               "epoch_steps": 100, "members": 1},
+    ),
+    RecipeRow(
+        name="pinkard2019",
+        what="signed defocus from one image by an off-axis LED, as published by Pinkard 2019",
+        settings="parfocal.train.spectrum_task:Pinkard2019Recipe",
+        maker="parfocal.train.spectrum_making:make_spectrum_model",
+        quick={"kinds": (("phase_cells", 12),), "planes": 20, "steps": 1000, "epoch_steps": 250,
+               "peak_rate": 3e-4, "validation": 2},
+    ),
 )  # fmt: skip
 QUICK = "-quick"
 """Ending of a quick model's name, so that it never hides the whole one."""
