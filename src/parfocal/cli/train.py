@@ -21,7 +21,7 @@ def train(
     more: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PATH]",
+            metavar="PATH",
             help="More paths of --images, as a shell lists them.",
             show_default=False,
         ),
@@ -149,8 +149,8 @@ def train(
 ) -> int:
     """Train a network on simulated images, calibrate it, and measure it on unseen specimens.
 
-    With --from and --images, fine-tune a model on focal stacks of your own; it is kept only if it
-    is better than before, and than a classical search, on stacks that it never saw.
+    With --from and --images, fine-tune a model on focal stacks of your own. It is
+    kept if on stacks it never saw it beats the model before and a classical search.
 
     Stopped or killed, it goes on from its last checkpoint when it is called again.
     """
