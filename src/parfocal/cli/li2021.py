@@ -22,16 +22,14 @@ from parfocal.cli.progress import progress
 from parfocal.cli.tables import show_table
 from parfocal.core.errors import InputError
 from parfocal.evaluate.li2021 import (
-    CLASSICAL,
-    SWEEP_IMAGES,
     Answers,
     Cases,
     after_one_move,
     class_answers,
-    classical_answers,
     draw_cases,
     pair_answers,
 )
+from parfocal.evaluate.li2021_measures import CLASSICAL, SWEEP_IMAGES, classical_answers
 from parfocal.evaluate.li2021_page import HEADS, benchmark_page, ratio_text, table_rows
 from parfocal.evaluate.li2021_study import Benchmark, StudyRow, compare, study_row
 from parfocal.evaluate.report import ReportHeader

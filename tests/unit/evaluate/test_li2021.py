@@ -6,10 +6,8 @@ import torch
 
 from parfocal.core.results import DefocusEstimate, PatchDefocus, Status
 from parfocal.evaluate.li2021 import (
-    CLASSICAL,
     Answers,
     after_one_move,
-    classical_answers,
     confusion,
     cut_patches,
     draw_cases,
@@ -20,6 +18,7 @@ from parfocal.evaluate.li2021 import (
     sum_up,
 )
 from parfocal.evaluate.li2021_figure import confusions_png, errors_png, spacings_png
+from parfocal.evaluate.li2021_measures import CLASSICAL, classical_answers
 from parfocal.evaluate.li2021_page import benchmark_page
 from parfocal.evaluate.li2021_study import Benchmark, compare, kinds_of, study_row
 from parfocal.evaluate.report import ReportHeader
