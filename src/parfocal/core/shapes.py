@@ -25,12 +25,18 @@ def as_float_tensor(images: Any, *, device: torch.device | str | None = None) ->
     """Turn NumPy, torch, dask or xarray images into a floating-point tensor, in counts.
 
     Integers become float32 (float64 when they have 32 bits or more); floats keep their width,
-    except float16, which becomes float32.
+    except float16, which becomes float32. What is no array of numbers raises ShapeError.
     """
     if isinstance(images, Tensor):
         tensor = images
     else:
-        array = np.asarray(images)
+        try:
+            array = np.asarray(images)
+        except ValueError as error:
+            raise ShapeError(
+                "Images must all be of one size, but NumPy cannot make one array of what came; "
+                "crop them, or give them one by one."
+            ) from error
         if array.dtype == object or array.dtype.kind not in "biuf":
             raise ShapeError(
                 f"Images must be real numbers, but came as {array.dtype}; "

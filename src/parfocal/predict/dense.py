@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch.nn import functional
 from parfocal.core.errors import InputError, MetadataError
 from parfocal.core.results import DefocusMap, Status
 from parfocal.core.setup import OpticalSetup
+from parfocal.core.shapes import as_float_tensor
 from parfocal.nets.pair import BANDS, LEAST_ENERGY, REDUCTION_PX, PairNetwork
 from parfocal.nets.pair_inputs import pair_facts
 from parfocal.predict.checks import (
@@ -113,7 +113,7 @@ def defocus_map(
     >>> answer.defocus_um.shape, answer.window_px, answer.stride_px, answer.offset_px
     ((3, 2), 128.0, (32.0, 32.0), (67.5, 63.5))
     """
-    images = images if hasattr(images, "ndim") else np.asarray(images)
+    images = images if hasattr(images, "ndim") else as_float_tensor(images)
     shape = (1, *images.shape) if images.ndim == 2 else tuple(images.shape)
     require_few_images(shape, spacing_um)
     if setup is None:
