@@ -42,7 +42,14 @@ class ModelRow:
         return self.folder.parent == SHIPPED
 
 
-CATALOG: tuple[ModelRow, ...] = ()
+CATALOG: tuple[ModelRow, ...] = (
+    ModelRow(
+        "pair-fluorescence",
+        "predict",
+        "signed defocus from two fluorescence images, on any microscope",
+        SHIPPED / "pair-fluorescence",
+    ),
+)
 """The networks that ship with the package, each in its folder of ``SHIPPED``."""
 
 
