@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -31,7 +32,8 @@ class PredictorSearch(BaseModel):
     Parameters
     ----------
     predictor
-        Any ``DefocusPredictor``.
+        Any ``DefocusPredictor``. Where its ``sharpest_in_focus`` is False, as for transparent
+        specimens, sharpness has no say.
     images
         Images to predict from, in order of increasing z.
     spacing_um
@@ -108,9 +110,7 @@ class PredictorSearch(BaseModel):
             if move and away_um <= agree_um and guess.status == Status.FOUND:
                 if away_um <= STAY * agree_um:
                     z_um = shots[0].z_commanded_um
-                return self._land(eye, z_um, agree_um) or self._arrive(
-                    eye, z_um, shots[0].z_commanded_um, guess
-                )
+                return self._land(eye, z_um, agree_um) or self._arrive(eye, z_um, shots[0], guess)
             first_um = z_um
         return _declined(
             Status.UNCERTAIN,
@@ -150,7 +150,7 @@ class PredictorSearch(BaseModel):
 
         Not beside it, as searches do that know nothing but sharpness: two predictions agree.
         """
-        if not self.land_images:
+        if not (self.land_images and self._sharpest_in_focus):
             return None
         step = self.land_step_um or 0.5 * (eye.depth_of_field_um or agree_um)
         middle = (self.land_images - 1) / 2
@@ -160,18 +160,27 @@ class PredictorSearch(BaseModel):
                 eye.look(plane, "land by sharpness", reuse_um=0.2 * step)
         return judge(eye.shots, depth_of_field_um=eye.depth_of_field_um)
 
-    def _arrive(self, eye: Eye, z_um: float, first_um: float, guess: Defocus) -> Proposal:
+    @property
+    def _sharpest_in_focus(self) -> bool:
+        """Whether sharpness may judge: a predictor for transparent specimens says no."""
+        return bool(getattr(self.predictor, "sharpest_in_focus", True))
+
+    def _arrive(self, eye: Eye, z_um: float, first: Shot, guess: Defocus) -> Proposal:
         """The verified prediction as an answer, unless sharpness fell on the way to it."""
-        best = sharpest(eye.shots)
-        expected = None if best is None else LEAST_SHARE * best.score
         low, high = guess.interval_um or (-AGREE_UM, AGREE_UM)
-        return Proposal(
+        first_um = first.z_commanded_um
+        proposal = Proposal(
             status=Status.FOUND,
             reason=f"predicted from {self.images} images and confirmed by a second prediction",
             z_um=z_um,
             interval_um=(min(first_um - high, z_um), max(first_um - low, z_um)),
-            expected_score=expected,
         )
+        if not self._sharpest_in_focus:
+            shot = first if z_um == first_um else eye.look(z_um, "go to the answer")
+            return replace(proposal, shot=shot.number)
+        best = sharpest(eye.shots)
+        expected = None if best is None else LEAST_SHARE * best.score
+        return replace(proposal, expected_score=expected)
 
 
 def _leaning_um(guess: Defocus) -> float | None:

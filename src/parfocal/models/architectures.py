@@ -32,6 +32,8 @@ ARCHITECTURES = (
         graph="parfocal.models.export_pair:PairGraph",
     ),
     ArchitectureRow("parfocal.nets.li2021:Li2021Network", verb="predict"),
+    ArchitectureRow("parfocal.nets.spectrum:SpectrumNetwork", verb="predict"),
+    ArchitectureRow("parfocal.nets.spectrum:SpectrumPerceptron", verb="predict"),
 )
 
 

@@ -99,8 +99,11 @@ class SpectrumPredictor:
     Notes
     -----
     Laws: gain and offset do not matter; the batch does not matter; an image mirrored across the
-    LED's axis has the same answer.
+    LED's axis has the same answer. A transparent specimen is not sharpest in focus, which
+    ``sharpest_in_focus`` tells to searches.
     """
+
+    sharpest_in_focus = False
 
     def __init__(
         self,
