@@ -51,10 +51,10 @@ def operations(network: nn.Module, inputs: tuple[Tensor, ...]) -> float:
 
 
 def the_predictor() -> tuple[PairPredictor, str]:
-    """The shipped ensemble, or where there is none an untrained one of the same size."""
+    """The model of that name, or where there is none an untrained ensemble of the same size."""
     if MODEL in [row.name for row in model_rows()]:
         networks, card = load_model(find_model(MODEL).folder)
-        return PairPredictor(networks, card), f"the shipped {MODEL}"
+        return PairPredictor(networks, card), f"model {card.name}"
     card = ModelCard(
         name=MODEL, task="", architecture="parfocal.nets.pair:PairNetwork", settings={}, members=3,
         recipe={}, commit="", seed=0, data="", seconds=0.0, machine="", metrics={}, coverage={},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -180,6 +181,7 @@ def _over_cells(rows: Float[Tensor, "b n v side x"], side: int) -> Float[Tensor,
     return columns.reshape(*columns.shape[:-1], -1, side).sum(-1) / side**2
 
 
+@cache
 def _means_of_two(side: int, device: torch.device) -> Float[Tensor, "side half"]:
     """Matrix that takes the mean of neighbours: strides of two are slow, products are not."""
     return torch.eye(side // 2, device=device).repeat_interleave(2, 0) / 2

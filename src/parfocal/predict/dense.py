@@ -209,8 +209,7 @@ class _Mapping:
         block = lattice.block(*part)
         wide = block.grown(CONTEXT, lattice.pixels.rows, lattice.pixels.columns)
         images = [lattice.pixels.resampled(number, wide) for number in look.numbers]
-        pair = look.windows.normalise(torch.stack(images), wide)[None]
-        pair = pair.to(working.gate.dtype, memory_format=torch.channels_last)
+        pair = look.windows.normalise(images, wide, dtype=working.gate.dtype)
         rows = slice(block.top - wide.top, block.bottom - wide.top)
         columns = slice(block.left - wide.left, block.right - wide.left)
         chosen = lattice.corners(*part)

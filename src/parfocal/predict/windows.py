@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,7 +23,7 @@ LEAST_WINDOW, MOST_WINDOW = 2, LARGEST_SIDE // REDUCTION_PX
 FLAT = 1e-6
 """Standard deviation, over 1 + mean, up to which a window holds one grey value."""
 STRIP = 64
-"""Resampled rows whose moments are taken together: what that leaves stays in a cache."""
+"""Resampled rows that are worked on together: what that leaves stays in a cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,13 +224,29 @@ class PairWindows:
         spread = (_covering(self.spread.square(), self.window) / count).sqrt()
         return mean, spread.clamp(min=1e-12)
 
-    def normalise(self, pair: Float[Tensor, "2 y x"], block: Block) -> Float[Tensor, "2 y x"]:
-        """Pixels of some cells less the mean around each, over the standard deviation there."""
-        size_v, size_u = self.mean.shape[0] + self.window - 1, self.mean.shape[1] + self.window - 1
-        rows = _between(block.top, block.bottom, size_v).to(pair)
-        columns = _between(block.left, block.right, size_u).to(pair)
-        mean, spread = (rows @ each.to(pair) @ columns.T for each in self.around)
-        return (pair - mean).div_(spread)
+    def normalise(
+        self,
+        images: Sequence[Float[Tensor, "y x"]],
+        block: Block,
+        *,
+        dtype: torch.dtype = torch.float32,
+    ) -> Float[Tensor, "1 2 y x"]:
+        """Pixels of some cells less the mean around each, over the standard deviation there.
+
+        As a batch of one, channels last.
+        """
+        first = images[0]
+        size_v, size_u = (size + self.window - 1 for size in self.mean.shape)
+        columns = _between(block.left, block.right, size_u).T.to(first)
+        rows = _between(block.top, block.bottom, size_v).to(first)
+        mean, spread = (rows @ each.to(first) for each in self.around)
+        pair = torch.empty(*first.shape, 2, dtype=dtype, device=first.device)
+        for start in range(0, len(first), STRIP):
+            strip = slice(start, start + STRIP)
+            middle, share = mean[strip] @ columns, (spread[strip] @ columns).reciprocal_()
+            for number, image in enumerate(images):
+                pair[strip, :, number] = (image[strip] - middle).mul_(share)
+        return pair.permute(2, 0, 1)[None]
 
 
 def _moments(image: Float[Tensor, "y x"]) -> tuple[Tensor, Tensor]:
