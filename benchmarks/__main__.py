@@ -6,6 +6,7 @@ import argparse
 
 from benchmarks.led import print_led
 from benchmarks.maps import print_maps
+from benchmarks.predictor import print_predictor
 from benchmarks.simulation import print_simulation
 from benchmarks.spectra import print_spectra
 from benchmarks.timing import describe_machine
@@ -15,7 +16,7 @@ def main() -> None:
     """Run all benchmarks and print them as tables, each ratio from one run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds: about a minute")
-    tables = ("maps", "spectra", "simulation", "led")
+    tables = ("maps", "spectra", "simulation", "predictor", "led")
     parser.add_argument("--only", choices=tables, help="one table")
     options = parser.parse_args()
     print(describe_machine())
@@ -25,6 +26,8 @@ def main() -> None:
         print_spectra(quick=options.quick)
     if options.only in (None, "simulation"):
         print_simulation(quick=options.quick)
+    if options.only in (None, "predictor"):
+        print_predictor(quick=options.quick)
     if options.only in (None, "led"):
         print_led(quick=options.quick)
 
