@@ -49,6 +49,12 @@ CATALOG: tuple[ModelRow, ...] = (
         "signed defocus from two fluorescence images, on any microscope",
         SHIPPED / "pair-fluorescence",
     ),
+    ModelRow(
+        "led-phase",
+        "predict",
+        "one image by an off-axis LED of a 20x/0.5, phase specimens",
+        SHIPPED / "led-phase",
+    ),
 )
 """The networks that ship with the package, each in its folder of ``SHIPPED``."""
 
