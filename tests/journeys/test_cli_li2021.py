@@ -32,16 +32,13 @@ def test_the_quick_benchmark_trains_asks_and_reports(folder, parfocal, tmp_path)
     assert "DCTS as published" in out
     assert page.read_text().count("data:image/png") == 3
     weights = sorted((folder / "quick" / "networks").glob("*/weights.safetensors"))
-    assert [path.parent.name for path in weights] == ["2-images", "li2021-base", "pair-light-sheet"]
+    assert [path.parent.name for path in weights] == ["2-images", "pair-light-sheet"]
     before = [path.stat().st_mtime_ns for path in weights]
     status, out, _ = parfocal(*call, "--json")
     found = json.loads(out)
     assert status == 0
-    assert {row["method"] for row in found["ratios"]} == {
-        "Li 2021",
-        "ours, light sheet",
-        "ours, after one move",
-    }
+    networks = {row["method"] for row in found["ratios"]} - {"ours, general"}
+    assert networks == {"Li 2021", "ours, light sheet", "ours, after one move"}
     assert [row["images"] for row in found["studies"]] == [2]
     assert [path.stat().st_mtime_ns for path in weights] == before
 

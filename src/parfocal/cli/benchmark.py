@@ -97,7 +97,7 @@ def li2021(
     steps: Annotated[
         int, typer.Option(help="Batches that Li's network learns from.", min=1)
     ] = 3000,
-    study_steps: Annotated[int, typer.Option(help="Further batches of each study.", min=1)] = 600,
+    study_steps: Annotated[int, typer.Option(help="Batches of each further study.", min=1)] = 600,
     our_steps: Annotated[int, typer.Option(help="Batches that ours learns from.", min=1)] = 3000,
     model: Annotated[
         str | None,

@@ -38,16 +38,15 @@ from parfocal.models.package import load_model
 from parfocal.predict.class_predictor import ClassPredictor
 from parfocal.predict.pair_predictor import PairPredictor
 from parfocal.simulate.sheet_scenes import SEEN, UNSEEN, Scene, SceneSet, load_scenes
-from parfocal.train.li2021_study import BASE, OURS, StudyPlan, train_studies
+from parfocal.train.li2021_study import MAIN, OURS, STUDY_RATE, StudyPlan, train_studies
 from parfocal.train.making import Step
 
 DEFAULT_MODEL = "pair-fluorescence"
-MAIN_STUDY = "2 images"
 PUBLISHED_NAME, OURS_NAME, GENERAL_NAME = "Li 2021", "ours, light sheet", "ours, general"
 MOVED_NAME = "ours, after one move"
 QUICK: dict[str, Any] = {
     "steps": 1, "study_steps": 1, "our_steps": 2, "thick": 0, "flat": 1, "size_px": 128,
-    "batch": 2, "studies": (MAIN_STUDY,),
+    "batch": 2, "studies": (MAIN,),
 }  # fmt: skip
 
 
@@ -151,7 +150,7 @@ def _ask(
             classes_um = predictor.classes_um.double().numpy()
             spacing_um = predictor.calibration.spacing_um
             studies.append(study_row(own, cases, classes_um=classes_um, spacing_um=spacing_um))
-            if name == MAIN_STUDY:
+            if name == MAIN:
                 methods.append(replace(own, name=PUBLISHED_NAME))
         begin(OURS_NAME)
         ours = PairPredictor(*load_model(places[OURS]), device=request.device)
@@ -176,18 +175,19 @@ def _ask(
 def _facts(plan: StudyPlan, places: dict[str, Path], cases: Cases, general: str) -> tuple[str, ...]:
     """What was trained and tested, in sentences."""
     recipes = dict(plan.recipes())
-    base = load_model(places[BASE])[1]
+    base = load_model(places[MAIN])[1]
     ours = load_model(places[OURS])[1]
     start = f" starting from {Path(general).name}" if general else ""
     return (
         f"Tested on {len(cases.scenes)} simulated stacks of specimens that no network saw, "
         f"{len(cases.truth_um)} planes at class centres, 9 patches of 83 um each; {UNSEEN} was "
         "never trained on.",
-        f"Trained on {recipes[BASE].scenes('train').count} stacks of {', '.join(SEEN)}.",
-        f"Li's network: {plan.steps} batches of {plan.batch} in {base.seconds:.0f} s, then "
-        f"{plan.study_steps} for each study (published: about 35 hours of a V100); Adam at "
-        f"{base.recipe['rate']:g}, falling, counts less {base.recipe['dark_counts']:g} over "
-        f"{base.recipe['unit_counts']:g} (published: 5e-6, constant, counts over 10,000).",
+        f"Trained on {recipes[MAIN].scenes('train').count} stacks of {', '.join(SEEN)}.",
+        f"Li's network: {plan.steps} batches of {plan.batch} in {base.seconds:.0f} s; each further "
+        f"study starts from it, {plan.study_steps} batches at {STUDY_RATE:g} (published: about 35 "
+        f"hours of a V100); Adam at {base.recipe['rate']:g}, falling, counts less "
+        f"{base.recipe['dark_counts']:g} over {base.recipe['unit_counts']:g} (published: 5e-6, "
+        "constant, counts over 10,000).",
         f"Ours, light sheet: {plan.our_steps} batches of 64 in {ours.seconds:.0f} s{start}; "
         f"{ours.machine}.",
         "Measures see 13 images 6 um apart, centred on focus, and are scored as certain on the "

@@ -50,7 +50,7 @@ def _error_bars(axes: Axes, found: Benchmark, group: str) -> None:
 
 def confusions_png(found: Benchmark) -> bytes:
     """Confusion matrices of the networks of one, two and three images, by share of each row."""
-    rows = [row for row in found.studies if "image" in row.name]
+    rows = sorted((row for row in found.studies if "image" in row.name), key=lambda row: row.images)
     figure = Figure(figsize=(3.5 * len(rows) + 0.6, 3.9), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(rows), squeeze=False)[0]

@@ -15,14 +15,16 @@ from parfocal.train.making import Step
 from parfocal.train.sheet_making import make_li2021, make_sheet_pair
 from parfocal.train.sheet_pair_task import SheetPairRecipe
 
-BASE, OURS = "li2021-base", "pair-light-sheet"
+MAIN, OURS = "2 images", "pair-light-sheet"
 SHORT: dict[str, Any] = {
     "rate": 3e-4, "rate_falls": True, "dark_counts": 130.0, "unit_counts": 60.0,
 }  # fmt: skip
 """What a training of minutes changes of the published settings."""
+STUDY_RATE = 5e-5
+"""Rate of the further studies, which start from the main network."""
 STUDIES: dict[str, dict[str, Any]] = {
+    MAIN: {},
     "1 image": {"images": 1},
-    "2 images": {},
     "3 images": {"images": 3},
     "2 um": {"spacing_um": 2.0},
     "4 um": {"spacing_um": 4.0},
@@ -30,7 +32,7 @@ STUDIES: dict[str, dict[str, Any]] = {
     "10 um": {"spacing_um": 10.0},
     "19 classes": {"classes": 19},
 }
-"""What each study changes: of 2 images 6 um apart and 13 classes."""
+"""What each study changes of 2 images, 6 um apart, and 13 classes; the first is the main one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +44,9 @@ class StudyPlan:
     folder
         Where scenes and networks are kept.
     steps
-        Batches of the network that all studies start from.
+        Batches of the main network, from which the other studies start.
     study_steps
-        Further batches of each study.
+        Batches of each of these.
     our_steps
         Batches of ours.
     thick, flat, size_px
@@ -54,7 +56,7 @@ class StudyPlan:
     batch
         Patches in a batch of the published network.
     studies
-        Which of ``STUDIES``.
+        Which of ``STUDIES``, the main one first.
     """
 
     folder: Path
@@ -80,7 +82,7 @@ class StudyPlan:
     @property
     def total(self) -> int:
         """All steps together."""
-        return self.steps + len(self.studies) * self.study_steps + self.our_steps
+        return self.steps + (len(self.studies) - 1) * self.study_steps + self.our_steps
 
     def recipes(self) -> Iterator[tuple[str, Li2021Recipe | SheetPairRecipe]]:
         """Name and recipe of each network, in the order of training."""
@@ -90,15 +92,12 @@ class StudyPlan:
             peak_rate=1e-3, **sizes,
         )  # fmt: skip
         short = sizes | SHORT | {"batch": self.batch}
-        yield (
-            BASE,
-            Li2021Recipe(name=BASE, steps=self.steps, epoch_steps=min(50, self.steps), **short),
-        )
         for name in self.studies:
+            steps = self.steps if name == MAIN else self.study_steps
+            own = {} if name == MAIN else {"rate": STUDY_RATE, "start": str(self.place(MAIN))}
             yield name, Li2021Recipe(
-                name=f"li2021-{name.replace(' ', '-')}", steps=self.study_steps,
-                epoch_steps=min(50, self.study_steps), start=str(self.place(BASE)),
-                **short, **STUDIES[name],
+                name=f"li2021-{name.replace(' ', '-')}", steps=steps, epoch_steps=min(50, steps),
+                **(short | own | STUDIES[name]),
             )  # fmt: skip
 
 
