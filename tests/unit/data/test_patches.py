@@ -74,9 +74,9 @@ def test_a_loader_of_torch_takes_them():
 
 
 def test_pairs_are_those_that_predictors_are_tried_on():
-    known = _known(planes=25, z_step_um=1.3, focus_um=17.0)
+    known = _known(planes=50, z_step_um=1.3, focus_um=17.0)
     tried = KnownStack(
-        name="s", images=np.zeros((25, 8, 8)), z_um=known.z_um, focus_um=17.0, setup=SETUP
+        name="s", images=np.zeros((50, 8, 8)), z_um=known.z_um, focus_um=17.0, setup=SETUP
     )
     assert useful_pairs(known.z_um, 17.0, depth_um=tried.depth_um) == pairs_of_trials(tried)
 

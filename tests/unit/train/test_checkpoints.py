@@ -13,7 +13,7 @@ def _identity(**changes):
 
 def test_the_difference_of_two_recipes_is_told_once_and_in_a_line():
     told = differences(_identity(steps=50), _identity())
-    assert told == "steps 50 instead of 20000"
+    assert told == f"steps 50 instead of {PairRecipe().steps}"
     assert "bins" not in told
 
 
