@@ -100,7 +100,7 @@ def draw_cases(scenes: Sequence[Scene], *, levels: int, seed: int = 0, classes: 
     >>> scene = Scene(counts=np.zeros((51, 4, 4), np.uint16), z_um=tuple(2.0 * np.arange(51)),
     ...               focus_um=50.4, tissue="", is_flat=True, setup=setup)
     >>> cases = draw_cases([scene], levels=13)
-    >>> cases.level_um.min(), round(cases.truth_um.min(), 2)
+    >>> float(cases.level_um.min()), round(float(cases.truth_um.min()), 2)
     (-36.0, -36.4)
     """
     dice = np.random.default_rng(seed)
