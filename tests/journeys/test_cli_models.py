@@ -132,6 +132,7 @@ def test_an_export_that_fails_leaves_what_was_there(parfocal, tmp_path, monkeypa
         (["export", "tiny", "a.onnx", "--format=pickle"], "'pickle'"),
         (["export", "tiny", "nowhere/a.onnx"], "nowhere"),
         (["show"], "NAME"),
+        ([], "give a command"),
     ],
 )
 def test_a_wrong_call_gets_one_line(parfocal, tmp_path, monkeypatch, arguments, text):

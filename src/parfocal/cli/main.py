@@ -75,7 +75,7 @@ def _unexpected(
 
 
 def _usage_text(error: Exception) -> str:
-    text = str(getattr(error, "format_message", error.__str__)())
+    text = str(getattr(error, "format_message", error.__str__)()) or "give a command"
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "parfocal"
     return f"{text.rstrip('.')}. See: {path} --help"

@@ -67,7 +67,6 @@ class PairGraph(nn.Module):
         self.bins = int(card.settings["bins"]) - 1  # and one more for transmitted light
         centres = bin_centres(self.bins, float(card.calibration.get("classes_reach", REACH)))
         self.register_buffer("centres", centres)
-        self.register_buffer("sides", torch.tensor([-0.5, 0.5]))
         self.outputs = (
             Port(
                 "probabilities",
@@ -135,13 +134,17 @@ class PairGraph(nn.Module):
         )
 
     def example(self, *, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Two patches of points; the second image is the sharper of one, the first of the other."""
+        """Two patches of points, the second image of one the sharper, and a blank patch.
+
+        The blank one is sure to make every output large enough for bioimage.io's test.
+        """
         points = (torch.rand(2, 1, 160, 192, generator=generator) > 0.99).float()
         sharp, dull = (_blurred(points, side)[..., 32:-32, 32:-32] for side in (3, 7))
         shares = torch.stack([torch.cat([dull, sharp], 1)[0], torch.cat([sharp, dull], 1)[1]])
         images = torch.poisson(20 + 4000 * shares, generator=generator)
         optics = torch.tensor([[0.5, 0.5, 0.5, 3.0, 1.0], [0.8, 0.6, 0.325, 1.5, 1.33]])
-        return images, optics
+        blank = torch.full_like(images[:1], 100.0)
+        return torch.cat([images, blank]), torch.cat([optics, optics[:1]])
 
 
 def _blurred(image: Float[Tensor, "b 1 y x"], side: int) -> Float[Tensor, "b 1 y x"]:
