@@ -34,8 +34,9 @@ UNSEEN_KINDS = ("blood_smear", "tissue_section")
 """Of these the first that a recipe does not train on is measured as well."""
 REACH_SHARE = 7 / 8
 LIMITS = (
-    "One LED off the axis, at the angle and the NA of training; another light is declined where "
-    "its spectrum tells.",
+    "One LED off the axis, at the angle, the direction and the NA of training. Brightfield is "
+    "mostly declined; an LED at another angle or on another axis than was said is often not, and "
+    "the answer is then wrong.",
     "Trained on simulated optics alone; on a microscope unlike them the interval may not hold.",
     "The sign comes from strong phase: a thin, weak specimen has none, and is ambiguous.",
     "Errors and widths of this card are in depths of field, n wavelength / NA^2, not effective "

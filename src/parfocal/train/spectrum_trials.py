@@ -26,8 +26,10 @@ NEAR_DOF, NEAR_SHARE = 1.5, 0.9
 MOST_WRONG_SIGNS = 0.01
 LEAST_ANSWERED = 0.1
 SIGN_MATTERS = 0.5
-KEPT, BEYOND = 0.98, 1.1
-"""Share of calibration fields that may not be too strange, and by how much others may be more."""
+KEPT = 0.98
+"""Share of calibration fields whose ``strange`` and ``apart`` set the most that is answered."""
+BEYOND = {"strange": 2.0, "apart": 1.1}
+"""Times which others may be more: in focus even known specimens are strange, having no fringes."""
 SUREST = 0.98
 """Share of calibration fields that must be sure enough."""
 RULE = (
@@ -171,7 +173,7 @@ def calibrate_led(
     for name in ("strange", "apart"):
         values = getattr(trials, name)
         if np.isfinite(values).any():
-            most = BEYOND * float(np.nanquantile(values, KEPT))
+            most = BEYOND[name] * float(np.nanquantile(values, KEPT))
             known = known.model_copy(update={f"most_{name}": max(round(most, 3), 1e-3)})
     least, is_good = _least_certainty(trials, known)
     if not is_good:
