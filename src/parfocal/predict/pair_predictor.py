@@ -38,6 +38,7 @@ from parfocal.predict.pairs import (
 from parfocal.predict.patches import Places, pairs_of
 from parfocal.predict.posterior import LEAST_SIDE, FieldPosterior, centre, certainty, join
 from parfocal.predict.signal import filled_share, signal_to_noise
+from parfocal.predict.tilt import fit_tilt
 from parfocal.predict.working import Working, working_copies
 
 AT_ONCE, AT_ONCE_ON_GPU = 8, 256
@@ -45,6 +46,8 @@ AT_ONCE, AT_ONCE_ON_GPU = 8, 256
 CLEAR_PRIOR = 0.1
 """Probability of no fluorescence for a patch that shows nothing: the share in training."""
 SURE_LOG_ODDS = 4.0
+LEAST_RISE = 0.5
+"""Effective depths of field that a tilted field rises by, at least: less is how networks err."""
 TRANSMITTED = (
     "the images look like transmitted light (brightfield or phase), where the sign of "
     "the defocus cannot be trusted: this network knows fluorescence only"
@@ -264,6 +267,9 @@ class PairPredictor:
             defocus_um=defocus_um,
             defocus_dof=defocus_um / setup.depth_of_field_um,
             interval_um=(defocus_um - half, defocus_um + half),
+            tilt_um_per_mm=fit_tilt(
+                patches, pixel_um=setup.pixel_um, least_rise_um=LEAST_RISE * depth_um
+            ),
             **common,
         )
 

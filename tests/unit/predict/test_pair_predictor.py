@@ -189,3 +189,16 @@ def test_one_clear_patch_outweighs_many_that_show_nothing():
     assert clear_evidence(torch.cat([prior, torch.tensor([0.999])])) > 0.5
     assert clear_evidence(torch.cat([prior, torch.tensor([0.001])])) < -0.5
     assert clear_evidence(prior) == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_field_whose_defocus_rises_along_y_is_tilted_that_way_and_a_level_one_is_not(oracle):
+    rows = np.linspace(-1, 1, 1024)[:, None]
+    images = np.random.default_rng(4).normal(1000, 100, (2, 1024, 1024))
+    level = oracle.predict(images, spacing_um=3.0, setup=SETUP)
+    images[1] += 50 * rows  # two effective depths from the first row to the last: 4 * 50 / 100
+    guess = oracle.predict(images, spacing_um=3.0, setup=SETUP)
+    assert level.tilt_um_per_mm is None
+    down, along = guess.tilt_um_per_mm
+    rise_um = 2 * 4 * 0.5 * DEPTH_UM
+    assert down == pytest.approx(rise_um / (1024 * 0.5e-3), rel=0.15)
+    assert abs(along) < 0.1 * down
