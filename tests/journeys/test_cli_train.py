@@ -82,7 +82,7 @@ def test_an_interrupt_keeps_the_checkpoint_and_says_how_to_go_on(tmp_path, monke
     def stopped(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(making, "train_network", stopped)
+    monkeypatch.setattr(making, "train_logged", stopped)
     assert run([*TINY, "--out", str(tmp_path)]) == 130
     assert "before the first checkpoint" in capsys.readouterr().err
     (tmp_path / "member-0.ckpt").touch()
