@@ -74,6 +74,21 @@ def test_windows_are_judged_as_the_network_judges_them(predictor, is_swapped):
                 torch.testing.assert_close(shares[v, u], alone[0], atol=1e-5, rtol=1e-4)
 
 
+def test_a_feature_sees_as_far_as_the_context_and_no_further():
+    torch.manual_seed(0)
+    network = PairNetwork(bins=9, widths=(4, 4, 4, 4, 4)).double().eval()
+    for layer in network.trunk:
+        if isinstance(layer, nn.Conv2d):
+            layer.weight.data.abs_()  # no ReLU hides what is seen
+    cells = 9
+    images = torch.rand(1, 2, 32 * cells, 32 * cells, dtype=torch.float64, requires_grad=True)
+    network.trunk(images)[0, :, cells // 2, cells // 2].sum().backward()
+    seen = images.grad[0, 0].abs().amax(0).reshape(cells, 32).amax(1) > 0
+    # It lies in cell 4, of which its strides keep the upper left corner.
+    assert seen.nonzero()[:, 0].tolist() == [1, 2, 3, 4, 5, 6]
+    assert dense.CONTEXT == 4 - 1
+
+
 @pytest.mark.parametrize("offset", [0.0, 5000.0])
 def test_windows_hold_the_mean_spread_and_energies_that_their_patches_have(offset):
     images = torch.from_numpy(_images().astype(np.float32)) + offset
