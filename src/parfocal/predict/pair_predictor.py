@@ -46,8 +46,14 @@ AT_ONCE, AT_ONCE_ON_GPU = 8, 256
 CLEAR_PRIOR = 0.1
 """Probability of no fluorescence for a patch that shows nothing: the share in training."""
 SURE_LOG_ODDS = 4.0
+SEEMS_CLEAR = 0.3
+"""Evidence of transmitted light above which it is said to be that."""
 LEAST_RISE = 0.5
 """Effective depths of field that a tilted field rises by, at least: less is how networks err."""
+FAR_OR_TRANSMITTED = (
+    "this may be transmitted light, or fluorescence far from focus: go nearer to focus and ask "
+    "again, or search by images"
+)
 TRANSMITTED = (
     "the images look like transmitted light (brightfield or phase), where the sign of "
     "the defocus cannot be trusted: this network knows fluorescence only"
@@ -278,7 +284,7 @@ class PairPredictor:
     ) -> tuple[Status, str]:
         calibration = self.calibration
         if clear > calibration.most_clear:
-            return Status.UNCERTAIN, TRANSMITTED
+            return Status.UNCERTAIN, TRANSMITTED if clear > SEEMS_CLEAR else FAR_OR_TRANSMITTED
         probabilities = field.probabilities
         middle = classes + span / 2
         beyond = float(probabilities[middle.abs() > calibration.reach].sum())

@@ -180,8 +180,12 @@ def test_what_looks_like_transmitted_light_is_declined_with_that_reason():
     predictor = PairPredictor([Oracle(clear=9.0)], _card())
     guess = predictor.predict(_brighter_second(10.0), spacing_um=3.0, setup=SETUP)
     assert guess.status == "uncertain"
-    assert "transmitted light" in guess.reason
+    assert "look like transmitted light" in guess.reason
     assert guess.defocus_um is None
+    doubtful = PairPredictor([Oracle(clear=3.0)], _card())
+    guess = doubtful.predict(_brighter_second(10.0), spacing_um=3.0, setup=SETUP)
+    assert guess.status == "uncertain"
+    assert "may be transmitted light, or fluorescence far from focus" in guess.reason
 
 
 def test_one_clear_patch_outweighs_many_that_show_nothing():
