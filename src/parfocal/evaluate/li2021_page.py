@@ -119,6 +119,9 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+_PNG = "data:image/png;base64,"
+
+
 def _image(png: bytes, title: str) -> str:
     data = base64.b64encode(png).decode("ascii")
-    return f'<figure><img alt="{escape(title)}" src="data:image/png;base64,{data}"></figure>'
+    return f'<figure><img style="width:100%" alt="{escape(title)}" src="{_PNG}{data}"></figure>'
