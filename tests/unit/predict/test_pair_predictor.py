@@ -182,7 +182,7 @@ def test_what_looks_like_transmitted_light_is_declined_with_that_reason():
     assert guess.status == "uncertain"
     assert "look like transmitted light" in guess.reason
     assert guess.defocus_um is None
-    doubtful = PairPredictor([Oracle(clear=3.0)], _card())
+    doubtful = PairPredictor([Oracle(clear=-1.0)], _card())
     guess = doubtful.predict(_brighter_second(10.0), spacing_um=3.0, setup=SETUP)
     assert guess.status == "uncertain"
     assert "may be transmitted light, or fluorescence far from focus" in guess.reason
