@@ -105,6 +105,17 @@ def test_windows_hold_the_mean_spread_and_energies_that_their_patches_have(offse
         torch.testing.assert_close(windows.levels[:, v, u], levels, atol=1e-3, rtol=5e-3)
 
 
+def test_the_largest_pixel_is_that_of_the_images_and_not_of_a_tile():
+    images = 100 * torch.rand(2, 160, 160)
+    images[0, :40] = 500.0
+    images[1, 150, 150] = 1000.0
+    pixels = Pixels(images, 1.0, CPU)
+    whole = Survey.of(pixels, 9, None).clipped
+    assert torch.equal(Survey.of(pixels, 2, None).clipped, whole)
+    assert float(whole.sum()) == 1 / 32**2
+    assert float(Survey.of(pixels, 2, 500.0).clipped[0, 0, 0]) == 1.0
+
+
 def test_an_even_field_is_normalised_as_its_patches_are():
     tile = torch.randn(2, 32, 32)  # every window holds the same
     images = 50 + 3 * tile.repeat(1, 6, 5)
