@@ -59,8 +59,18 @@ def test_every_public_name_exists():
 
 @pytest.mark.parametrize(
     "verb",
-    ["", "score", "predict", "simulate", "drive", "train", "benchmark", "benchmark replay", "demo",
-     "doctor"],
+    [
+        "",
+        "score",
+        "predict",
+        "simulate",
+        "drive",
+        "train",
+        "benchmark",
+        "benchmark replay",
+        "demo",
+        "doctor",
+    ],
 )
 def test_help_text_is_the_golden_one(verb, capsys, monkeypatch):
     import typer.rich_utils
