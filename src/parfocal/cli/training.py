@@ -88,7 +88,7 @@ def run_train(request: TrainRequest) -> int:
     noted = {} if request.log is None else {"log": request.log}
     fields = min(QUICK_HELD_OUT, request.held_out) if request.is_quick else request.held_out
     held_out = HeldOut(fields=fields)
-    total = settings.members * settings.steps + 2 * len(held_out.objects) * fields
+    total = settings.members * settings.steps + held_out.total
     try:
         with (
             joined_ranks(request.device) as ranks,

@@ -53,6 +53,11 @@ class HeldOut(BaseModel):
     size_px: Annotated[int, Field(ge=64)] = 256
     seed: int = 77_000
 
+    @property
+    def total(self) -> int:
+        """Fields of all kinds, for the calibration and for the measurement."""
+        return 2 * self.fields * (len(self.objects) + len(self.clear_objects))
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FieldTrials:

@@ -92,8 +92,7 @@ def make_model(
     held_out = HeldOut() if held_out is None else held_out
     where = pick_device(device)
     require_unseen(recipe, held_out)
-    kinds = len(held_out.objects) + len(held_out.clear_objects)
-    total = recipe.members * recipe.steps + 2 * kinds * held_out.fields
+    total = recipe.members * recipe.steps + held_out.total
     done = 0
 
     def tell(what: str) -> None:
