@@ -36,7 +36,14 @@ from parfocal.predict.pairs import (
     swapped,
 )
 from parfocal.predict.patches import Places, pairs_of
-from parfocal.predict.posterior import LEAST_SIDE, FieldPosterior, centre, certainty, join
+from parfocal.predict.posterior import (
+    LEAST_SIDE,
+    FieldPosterior,
+    centre,
+    certainty,
+    has_valley,
+    join,
+)
 from parfocal.predict.signal import filled_share, signal_to_noise
 from parfocal.predict.tilt import fit_tilt
 from parfocal.predict.working import Working, working_copies
@@ -304,7 +311,7 @@ class PairPredictor:
             )
         low = float(probabilities[middle < -0.5].sum())
         high = float(probabilities[middle > 0.5].sum())
-        if min(low, high) > LEAST_SIDE:
+        if min(low, high) > LEAST_SIDE and has_valley(probabilities, middle):
             return (
                 Status.AMBIGUOUS,
                 f"focus may lie on either side ({100 * low:.0f} % below, {100 * high:.0f} % above)",

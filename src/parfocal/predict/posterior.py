@@ -11,6 +11,8 @@ from torch import Tensor
 
 LEAST_SIDE = 0.1
 """Share of the probability on the far side of zero beyond which the sign is in doubt."""
+VALLEY = 0.5
+"""Share of the lower of two peaks below which they are two."""
 FLOOR = 1e-3
 """Smallest probability of a class: what no patch excludes."""
 
@@ -66,6 +68,25 @@ def spread(
     """Standard deviation of a distribution."""
     mean = centre(probabilities, classes)
     return (probabilities @ classes.square() - mean.square()).clamp(min=0).sqrt()
+
+
+def has_valley(probabilities: Float[Tensor, " c"], classes: Float[Tensor, " c"]) -> bool:
+    """Whether the two sides of zero are two answers, and not the flanks of one around it.
+
+    They are if some class between their peaks has less than ``VALLEY`` of the lower peak.
+
+    Examples
+    --------
+    >>> classes = torch.linspace(-2.0, 2.0, 5)
+    >>> has_valley(torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]), classes)
+    False
+    >>> has_valley(torch.tensor([0.1, 0.4, 0.0, 0.4, 0.1]), classes)
+    True
+    """
+    below, above = probabilities * (classes < 0), probabilities * (classes > 0)
+    first, last = int(below.argmax()), int(above.argmax())
+    between = probabilities[first : last + 1].min()
+    return bool(between < VALLEY * torch.minimum(below.max(), above.max()))
 
 
 def join(

@@ -206,3 +206,11 @@ def test_a_field_whose_defocus_rises_along_y_is_tilted_that_way_and_a_level_one_
     rise_um = 2 * 4 * 0.5 * DEPTH_UM
     assert down == pytest.approx(rise_um / (1024 * 0.5e-3), rel=0.15)
     assert abs(along) < 0.1 * down
+
+
+def test_one_broad_peak_around_focus_is_an_answer_and_not_two():
+    predictor = PairPredictor([Oracle(width=1.0)], _card())
+    guess = predictor.predict(_images(256), spacing_um=3.0, setup=SETUP)
+    assert guess.found, guess.reason
+    low, high = guess.interval_um
+    assert low < -DEPTH_UM / 2 < high
