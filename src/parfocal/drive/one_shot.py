@@ -42,7 +42,7 @@ class PredictorSearch(BaseModel):
         How often a prediction may be followed before the search gives up. One that says only that
         focus is far away, and where its distribution leans, is followed too.
     agree_um
-        Greatest second prediction at the answer; None is one depth of field.
+        Greatest second prediction at the answer; None is one effective depth of field.
     land_images
         Images to take around the predicted focus, to judge by their sharpness instead; 0 trusts
         the verified prediction, otherwise at least 4.
@@ -83,8 +83,8 @@ class PredictorSearch(BaseModel):
 
     def propose(self, eye: Eye) -> Proposal:
         """Follow predictions until one is small, then verify or land."""
-        depth = eye.depth_of_field_um
-        agree_um = self.agree_um or depth or AGREE_UM
+        unit_um = None if eye.setup is None else eye.setup.effective_depth_of_field_um
+        agree_um = self.agree_um or unit_um or AGREE_UM
         first_um = eye.position_um if not eye.shots else eye.shots[-1].z_commanded_um
         first_um = min(max(first_um, eye.limits.low_um), eye.limits.high_um)
         away_um = 0.0
