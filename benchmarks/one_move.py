@@ -3,7 +3,7 @@
 Run: ``python -m benchmarks.one_move [MODEL] [--trials N] [--farthest-um F]``. Each trial is another
 seed of the preset ``light-sheet-10x``, its sheet set off by up to 30 um to either side: two images,
 a move by what the network answers, two more images as a check, and no other. The same trials by
-Brent's method and by the sweep over the same limits stand beside it.
+Brent's method and by the automatic search over the same limits stand beside it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> None:
     searches = {
         f"{options.model}: one move, one check": predict,
         "Brent over the limits": lambda: drive.BrentSearch(range_um=1e5),
-        "sweep": drive.SweepSearch,
+        "auto": drive.AutoSearch,
     }
     rows = [row(name, search, options) for name, search in searches.items()]
     print(
