@@ -22,9 +22,12 @@ from parfocal.cli.tables import show_table
 from parfocal.core.errors import InputError
 from parfocal.evaluate.pinkard2019 import PAPER, QUICK, Bench, Studies, StudySizes
 from parfocal.evaluate.pinkard2019_page import (
+    ADAPTING,
+    ADAPTING_HEADS,
     HEADS,
     MODEL_HEADS,
     TITLES,
+    adapting_rows,
     benchmark_page,
     model_rows,
     saliency_text,
@@ -73,7 +76,7 @@ class Pinkard2019Request:
     def learner(self) -> StudyLearner:
         """What trains."""
         if self.is_quick:
-            return StudyLearner(published_steps=8, ours_steps=4, seed=self.seed)
+            return StudyLearner(published_steps=8, ours_steps=4, tuning_steps=4, seed=self.seed)
         return StudyLearner(published_steps=self.steps, ours_steps=self.our_steps, seed=self.seed)
 
 
@@ -138,7 +141,8 @@ def _header(request: Pinkard2019Request) -> ReportHeader:
             "Fields": f"{sizes.size_px} px of 0.26 µm, {sizes.planes} planes over ±30 µm",
             "Published network": f"{request.learner.published_steps} batches at "
             f"{request.learner.published_rate:g} (the paper: 2e-5, until it is best)",
-            "Ours": f"{request.learner.ours_steps} batches",
+            "Ours": f"{request.learner.ours_steps} batches; fine-tuning "
+            f"{request.learner.tuning_steps} at {request.learner.tuning_rate:g}",
         },
         introduction="Simulated stacks, split by specimen; every network of the studies is "
         "trained in this run.",
@@ -153,6 +157,9 @@ def _print(found: Studies, asked: dict[str, tuple[dict[str, float], dict[str, fl
     for study, title in TITLES.items():
         typer.echo(f"\n{title}. The paper: {PAPER[study]}.")
         _table(HEADS, study_rows(found, study), console)
+        if study == "kinds":
+            typer.echo(f"\n{ADAPTING}.")
+            _table(ADAPTING_HEADS, adapting_rows(found), console)
     typer.echo(f"\n{saliency_text(found)}")
     typer.echo(truth_text(found))
 

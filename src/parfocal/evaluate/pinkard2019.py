@@ -89,8 +89,8 @@ class StudySizes(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    size_px: int = 384
-    planes: int = 16
+    size_px: int = 512
+    planes: int = 20
     counts: tuple[int, ...] = (5, 10, 20, 40)
     tuning: tuple[int, ...] = (12, 48)
     tests: int = 10

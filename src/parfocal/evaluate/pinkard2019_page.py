@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from parfocal.evaluate.pinkard2019 import PAPER, THICKNESS_UM, Studies
+from parfocal.evaluate.pinkard2019 import CELLS, PAPER, THICKNESS_UM, TISSUE, Studies
 from parfocal.evaluate.pinkard2019_figure import studies_png
 from parfocal.evaluate.report import ReportHeader
 
@@ -21,6 +21,11 @@ TITLES = {
     "pattern": "LEDs together",
 }
 HEADS = ("method", "case", "stacks", "RMSE (um)", "learnt from", "always zero", "half thickness")
+ADAPTING = "Adapting to a kind that was never learnt, old stacks mixed in: RMSE (um)"
+ADAPTING_HEADS = (
+    "method", "new kind", "stacks of it", "before", "after", "half thickness", "old kind",
+    "before", "after", "half thickness",
+)  # fmt: skip
 MODEL_HEADS = (
     "specimen", "RMSE (um)", "of all", "answered", "wrong signs", "inside 90 % interval",
     "half thickness",
@@ -37,6 +42,25 @@ def study_rows(found: Studies, study: str) -> list[list[str]]:
         ]
         for row in found.of(study)
     ]  # fmt: skip
+
+
+def adapting_rows(found: Studies) -> list[list[str]]:
+    """Cells of ``ADAPTING_HEADS``: one for each method and number of stacks of the new kind."""
+    every = found.of("kinds")
+    rmse = {(row.method, row.case): row.rmse_um for row in every}
+    limit = {kind: f"{THICKNESS_UM[kind] / 2:g}" for kind in (CELLS, TISSUE)}
+    rows = []
+    for method in dict.fromkeys(row.method for row in every):
+        tuned = [row for row in every if row.method == method]
+        for count in [row.stacks for row in tuned if row.case.startswith(f"on {TISSUE}, tuned")]:
+            cells = [method, TISSUE, f"{count}"]
+            for kind in (TISSUE, CELLS):
+                before = rmse[method, f"on {kind}"]
+                after = rmse[method, f"on {kind}, tuned with {count}"]
+                cells += [*([kind] if kind == CELLS else []), f"{before:.2f}", f"{after:.2f}"]
+                cells.append(limit[kind])
+            rows.append(cells)
+    return rows
 
 
 def model_rows(metrics: Mapping[str, float], coverage: Mapping[str, float]) -> list[list[str]]:
@@ -104,6 +128,8 @@ def benchmark_page(
     for study, title in TITLES.items():
         note = f"<p>The paper: {escape(PAPER[study])}.</p>"
         parts.append(_table(title, HEADS, study_rows(found, study), note))
+        if study == "kinds":
+            parts.append(_table(ADAPTING, ADAPTING_HEADS, adapting_rows(found)))
     body = "".join(parts).replace(" um", " µm").replace("(um)", "(µm)")
     notes = escape(f"{saliency_text(found)} {truth_text(found)}").replace(" um", " µm")
     return (

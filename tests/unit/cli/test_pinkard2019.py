@@ -12,7 +12,8 @@ from parfocal.cli.main import run
 from parfocal.evaluate.pinkard2019 import QUICK, Studies, StudyRow
 
 CASES = {"stacks": ("4",), "feature": ("magnitude", "phase"), "pattern": ("one LED",),
-         "kinds": ("on phase_cells", "on tissue_section"),
+         "kinds": ("on phase_cells", "on tissue_section", "on tissue_section, tuned with 4",
+                   "on phase_cells, tuned with 4"),
          "angle": ("0.05", "0.15", "0.25", "0.35", "0.45", "0.55")}  # fmt: skip
 
 
@@ -63,8 +64,8 @@ def test_json_and_a_page_are_written_and_not_overwritten_unasked(tmp_path, capsy
     assert run(call) == 0
     held = json.loads(capsys.readouterr().out)
     assert held["sizes"] == QUICK.model_dump(mode="json")
-    assert len(held["rows"]) == 15
-    assert page.read_text(encoding="utf-8").count("<table>") == 5
+    assert len(held["rows"]) == 19
+    assert page.read_text(encoding="utf-8").count("<table>") == 6
     assert run(call) == 2
     assert "--overwrite" in capsys.readouterr().err
 

@@ -14,7 +14,14 @@ from parfocal.evaluate.pinkard2019 import (
     edge_ratio,
 )
 from parfocal.evaluate.pinkard2019_figure import studies_png
-from parfocal.evaluate.pinkard2019_page import HEADS, benchmark_page, saliency_text, study_rows
+from parfocal.evaluate.pinkard2019_page import (
+    ADAPTING_HEADS,
+    HEADS,
+    adapting_rows,
+    benchmark_page,
+    saliency_text,
+    study_rows,
+)
 from parfocal.evaluate.pinkard2019_truth import published_focus_um
 from parfocal.evaluate.report import ReportHeader
 from parfocal.simulate.led_fields import LedFields, LedScene
@@ -63,6 +70,15 @@ def test_fine_tuning_starts_from_the_base_with_as_many_old_stacks_mixed_in(bench
     assert tuned == [("published", 4, 4), ("ours", 4, 4)]
 
 
+def test_adapting_is_told_before_and_after_on_the_new_kind_and_on_the_old(bench):
+    """The base of 4 stacks errs by 3 um, and tuned with 2 new and 2 old ones by 3 um as well."""
+    rows = adapting_rows(bench.found)
+    assert [row[0] for row in rows] == ["published", "ours"]
+    want = ["ours", TISSUE, "2", "3.00", "3.00", "2", CELLS, "3.00", "3.00", "3"]
+    assert rows[1] == want
+    assert len(want) == len(ADAPTING_HEADS)
+
+
 def test_stacks_that_measure_are_never_learnt_from(bench):
     learnt = bench.examples("ours", CELLS, "train").defocus_um
     seen = bench.examples("ours", CELLS, "test").defocus_um
@@ -74,7 +90,7 @@ def test_the_page_holds_the_figure_and_every_table(bench):
     assert png.startswith(b"\x89PNG")
     header = ReportHeader(title="LED", date="", version="", command="parfocal")
     page = benchmark_page(header, bench.found, {"led-phase": [["phase_cells"] * 7]})
-    assert page.count("<table>") == 6
+    assert page.count("<table>") == 7
     assert "data:image/png" in page
     assert len(study_rows(bench.found, "stacks")[0]) == len(HEADS)
     assert "paper" in saliency_text(bench.found)
