@@ -30,6 +30,8 @@ LEAST_POWER = 1e-4
 MOST_WINDOWS = 12
 """Windows along each side of an image; of larger ones they are samples."""
 MOST_TILES = 4
+BLOCK_PX = 256
+"""Columns that are transformed at once."""
 Cuts = tuple[int, int]
 
 
@@ -62,38 +64,70 @@ def towards_x(
     return images.flip(-1) if na_x < 0 else images
 
 
-@lru_cache(maxsize=16)
-def _waves(size: int, count: int, first: int, step: int, device: str) -> Float[Tensor, "v2 y"]:
-    """Cosines, then sines with their sign turned, of waves ``first``, ``first + step``, ..."""
+@lru_cache(maxsize=32)
+def _waves(
+    size: int, count: int, first: int, step: int, device: str
+) -> tuple[Float[Tensor, "v m"], Float[Tensor, "v m"]]:
+    """Cosines, and sines with their sign turned, of waves ``first``, ``first + step``, ...
+
+    Over the first half of a period of ``size // step`` pixels: what is its own mirror image
+    counts half, because ``_mirrored`` holds it twice.
+    """
+    period = size // step
     wave = torch.arange(first, count, step, dtype=torch.float64)[:, None]
-    phase = wave * torch.arange(size, dtype=torch.float64) % size * (2.0 * math.pi / size)
-    return torch.cat([phase.cos(), -phase.sin()]).float().to(device)
+    pixel = torch.arange(period // 2 + 1, dtype=torch.float64)
+    phase = wave * pixel % size * (2.0 * math.pi / size)
+    share = torch.ones_like(pixel)
+    share[0] = 0.5
+    if period % 2 == 0:
+        share[-1] = 0.5
+    return (share * phase.cos()).float().to(device), (-share * phase.sin()).float().to(device)
+
+
+def _mirrored(
+    images: Float[Tensor, "*batch y x"], sign: float = 1.0
+) -> tuple[Float[Tensor, "*batch m x"], Float[Tensor, "*batch m x"]]:
+    """Rows plus, and less, those of the mirror image.
+
+    ``sign`` -1 says that what follows the last row is the first one with its sign turned.
+    """
+    size = images.shape[-2]
+    half = size // 2 + 1
+    low = images[..., :half, :]
+    places = (-torch.arange(half, device=images.device)) % size
+    high = images.index_select(-2, places)
+    if sign < 0:
+        high[..., 0, :].neg_()
+    return low + high, low - high
 
 
 def _low_rows(images: Float[Tensor, "*batch y x"], count: int) -> Complex[Tensor, "*batch v x"]:
-    """The lowest waves along y, by one product each for the even and for the odd ones.
+    """The lowest waves along y, by products with cosines and with sines.
 
-    Even waves repeat after half a side and odd ones turn their sign, so the two halves are added
-    and subtracted first, which halves the products.
+    Cosines are even and sines are odd about the middle, so that a side is folded to half of it
+    first. Of even sides the halves are added and subtracted before: even waves repeat after half
+    a side, and odd ones turn their sign. A quarter of the products is left.
     """
-    size = images.shape[-2]
-    device = str(images.device)
+    if images.shape[-1] > BLOCK_PX:  # so that what is folded stays in the cache
+        blocks = [_low_rows(block, count) for block in images.split(BLOCK_PX, dim=-1)]
+        return torch.cat(blocks, dim=-1)
+    size, device = images.shape[-2], str(images.device)
     if size % 2:
-        return _complex(_waves(size, count, 0, 1, device) @ images)
-    half = size // 2
-    top, bottom = images[..., :half, :], images[..., half:, :]
-    even = _complex(_waves(size, count, 0, 2, device)[:, :half] @ (top + bottom))
+        plus, less = _mirrored(images)
+        cosines, sines = _waves(size, count, 0, 1, device)
+        return torch.complex(cosines @ plus, sines @ less)
+    top, bottom = images[..., : size // 2, :], images[..., size // 2 :, :]
+    plus, less = _mirrored(top + bottom)
+    cosines, sines = _waves(size, count, 0, 2, device)
+    even = torch.complex(cosines @ plus, sines @ less)
     if count == 1:
         return even
-    odd = _complex(_waves(size, count, 1, 2, device)[:, :half] @ (top - bottom))
+    plus, less = _mirrored(top - bottom, sign=-1.0)
+    cosines, sines = _waves(size, count, 1, 2, device)
     rows = even.new_empty(*even.shape[:-2], count, even.shape[-1])
-    rows[..., 0::2, :], rows[..., 1::2, :] = even, odd
+    rows[..., 0::2, :] = even
+    rows[..., 1::2, :] = torch.complex(cosines @ less, sines @ plus)
     return rows
-
-
-def _complex(parts: Float[Tensor, "*batch v2 x"]) -> Complex[Tensor, "*batch v x"]:
-    real, imaginary = parts.chunk(2, dim=-2)
-    return torch.complex(real, imaginary)
 
 
 def _crop(rows: Complex[Tensor, "*batch v x"], along: int) -> Complex[Tensor, "*batch v u"]:
