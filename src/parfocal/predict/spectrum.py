@@ -109,7 +109,7 @@ def _low_rows(images: Float[Tensor, "*batch y x"], count: int) -> Complex[Tensor
     a side, and odd ones turn their sign. A quarter of the products is left.
     """
     if images.shape[-1] > BLOCK_PX:  # so that what is folded stays in the cache
-        blocks = [_low_rows(block, count) for block in images.split(BLOCK_PX, dim=-1)]
+        blocks = [_low_rows(block, count) for block in torch.split(images, BLOCK_PX, dim=-1)]
         return torch.cat(blocks, dim=-1)
     size, device = images.shape[-2], str(images.device)
     if size % 2:
