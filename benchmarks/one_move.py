@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="pair-fluorescence")
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--farthest-um", type=float, default=30.0)
+    parser.add_argument("--network-only", action="store_true", help="leave the others out")
     options = parser.parse_args()
     torch.set_num_threads(1)
     predictor = load(options.model)
@@ -70,17 +71,18 @@ def main() -> None:
     def predict() -> drive.Search:
         return drive.PredictorSearch(predictor=predictor, images=2, most_moves=1)
 
-    searches = {
-        f"{options.model}: one move, one check": predict,
-        "Brent over the limits": lambda: drive.BrentSearch(range_um=1e5),
-        "auto": drive.AutoSearch,
+    searches: dict[str, Callable[[], drive.Search]] = {
+        f"{options.model}: one move, one check": predict
     }
-    rows = [row(name, search, options) for name, search in searches.items()]
+    if not options.network_only:
+        searches["Brent over the limits"] = lambda: drive.BrentSearch(range_um=1e5)
+        searches["auto"] = drive.AutoSearch
     print(
-        "\n| search | within one effective depth of field | declined | median left (um) | "
+        "| search | within one effective depth of field | declined | median left (um) | "
         "worst (um) | images | dose (ms) |\n" + "| --- " * 7 + "|"
     )
-    print("\n".join(rows))
+    for name, search in searches.items():
+        print(row(name, search, options), flush=True)
 
 
 if __name__ == "__main__":
