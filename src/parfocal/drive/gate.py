@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from parfocal.core.errors import (
 from parfocal.core.protocols import Brake, Exposure, Microscope, Stream
 from parfocal.drive.limits import ROUNDING_UM, Limits, next_step_um
 from parfocal.drive.spending import Spending
-from parfocal.drive.watchdog import Outcome, Watchdog
+from parfocal.drive.watchdog import Watchdog
 
 
 @dataclass(frozen=True)
@@ -386,7 +386,7 @@ class Gate:
         outcome = self._watchdog.call(task, allowed_s)
         took_s = self.spent.now_s() - began_s
         if outcome is not None and outcome.error is not None:
-            _reraise(outcome, what, kind)
+            outcome.reraise(what, kind)
         if outcome is None or (allowed_s is not None and took_s > allowed_s):
             raise kind(f"The driver hangs: {what} took longer than {allowed_s:g} s (timeout_s).")
         return outcome.value
@@ -395,10 +395,3 @@ class Gate:
 def _next_frame(stream: Iterator[Any]) -> tuple[float, NDArray[Any]] | None:
     item = next(stream, None)
     return None if item is None else (float(item[0]), np.array(item[1]))
-
-
-def _reraise(outcome: Outcome, what: str, kind: type[DeviceError]) -> NoReturn:
-    error = outcome.error
-    if isinstance(error, Exception) and not isinstance(error, kind):
-        raise kind(f"The driver failed in {what}: {type(error).__name__}: {error}") from error
-    raise error or kind(what)

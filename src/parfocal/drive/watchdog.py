@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
+
+from parfocal.core.errors import DeviceError
 
 
 class Outcome:
@@ -32,6 +34,13 @@ class Outcome:
         self.error = error
         self.done.set()
         return True
+
+    def reraise(self, what: str, kind: type[DeviceError]) -> NoReturn:
+        """Raise the driver's exception as an error of that kind; Ctrl-C as itself."""
+        error = self.error
+        if isinstance(error, Exception) and not isinstance(error, kind):
+            raise kind(f"The driver failed in {what}: {type(error).__name__}: {error}") from error
+        raise error or kind(what)
 
 
 class Watchdog:
