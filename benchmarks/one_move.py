@@ -37,7 +37,7 @@ def row(name: str, search: Callable[[], drive.Search], options: argparse.Namespa
     """Try one search on all perturbations, and say how it went."""
     dice = np.random.default_rng(30)
     offsets = dice.uniform(-options.farthest_um, options.farthest_um, options.trials)
-    left, images, moves, dose, declined = [], [], [], [], 0
+    left, images, dose, declined = [], [], [], 0
     depth_um = VirtualMicroscope(WORLD).setup.effective_depth_of_field_um
     for seed, offset_um in enumerate(offsets):
         report, off_um = trial(search(), seed, float(offset_um), options.farthest_um)
@@ -48,7 +48,6 @@ def row(name: str, search: Callable[[], drive.Search], options: argparse.Namespa
         else:
             declined += 1
             print(f"  {name}: {offset_um:+.1f} um, {report.status}: {report.reason}")
-        moves.append(report.images / 2 - 1)
     away = np.array(left or [np.nan])
     good = np.count_nonzero(away <= depth_um) / options.trials
     return (

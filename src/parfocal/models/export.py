@@ -79,7 +79,11 @@ def export_onnx(model: str | Path, path: Path) -> Exported:
     for name in LIBRARIES:
         optional(name, "An ONNX file", "onnx")
     networks, card = load_model(model)
-    graph = build_graph(networks, card)
+    return write_onnx(build_graph(networks, card), card, path)
+
+
+def write_onnx(graph: Graph, card: ModelCard, path: Path) -> Exported:
+    """Write a graph and compare it with torch; as ``export_onnx``, which says what it raises."""
     path.write_bytes(onnx_bytes(graph, card))
     difference = largest_difference(graph, path)
     if not difference <= MOST_DIFFERENCE:

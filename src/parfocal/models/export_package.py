@@ -29,8 +29,8 @@ from parfocal.models.export import (
     OPSET,
     Exported,
     build_graph,
-    export_onnx,
     optional,
+    write_onnx,
 )
 from parfocal.models.export_ports import Axis, Graph, Port
 from parfocal.models.package import load_model
@@ -74,7 +74,7 @@ def export_bioimageio(model: str | Path, path: Path) -> Exported:
         outputs = graph(*inputs)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        exported = export_onnx(model, folder / ONNX)
+        exported = write_onnx(graph, card, folder / ONNX)
         for port, tensor in zip((*graph.inputs, *graph.outputs), (*inputs, *outputs), strict=True):
             np.save(folder / _file(port), tensor.numpy(), allow_pickle=False)
         (folder / PAGE).write_text(card.to_markdown(), encoding="utf-8")

@@ -13,10 +13,15 @@ from torch.nn import functional
 from parfocal.models.card import ModelCard
 from parfocal.models.export_ports import BATCH, Axis, Port
 from parfocal.nets.pair import REDUCTION_PX
-from parfocal.nets.pair_inputs import bin_centres, is_blank, normalised, pair_facts, swapped
+from parfocal.nets.pair_inputs import (
+    CLEAR_PRIOR,
+    bin_centres,
+    is_blank,
+    normalised,
+    pair_facts,
+    swapped,
+)
 
-CLEAR_PRIOR = 0.1
-"""Probability of transmitted light that a blank patch is given, as ``PairPredictor`` does."""
 REACH = 8.0
 """Of the classes, in effective depths of field, where the card does not say."""
 SIDE = Axis("y", "space", least_px=REDUCTION_PX, step_px=REDUCTION_PX)

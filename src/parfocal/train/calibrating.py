@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from parfocal.models.card import ModelCard
 from parfocal.predict.calibration import NORMAL_90, Calibration
 from parfocal.predict.pair_predictor import PairPredictor
+from parfocal.train.conformal import conformal_quantile, likeliest_floor
 from parfocal.train.held_out import FieldTrials, HeldOut, try_fields
 
-SHARE_INSIDE = 0.9
-FLOORS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 """Certainties below which a field could be declined."""
 NEAR_DEPTHS, NEAR_SHARE = 1.5, 0.95
@@ -70,15 +69,15 @@ def calibrate(trials: FieldTrials, start: Calibration) -> tuple[Calibration, tup
     chosen: dict[str, Any] = {"least_certainty": least, "most_clear": most_clear}
     good = trials.chosen(trials.answered(least, most_clear))
     size = np.abs(good.error)
-    if not math.isfinite(_quantile(size)):
+    if not math.isfinite(conformal_quantile(size)):
         faults.append(
             f"The interval is not calibrated: {len(size)} calibration fields were answered, and 9 "
             "are needed."
         )
         return start.model_copy(update=chosen | {"widen": NORMAL_90}), (*faults,)
-    floor = min(FLOORS, key=lambda each: _misfit(size, np.hypot(good.spread, each)))
+    floor = likeliest_floor(size, good.spread)
     ratio = size / np.hypot(good.spread, floor)
-    chosen |= {"floor": floor, "widen": max(_quantile(ratio), 1e-3)}
+    chosen |= {"floor": floor, "widen": max(conformal_quantile(ratio), 1e-3)}
     chosen |= {
         "signal_steps": tuple(
             round(float(step), 3) for step in np.quantile(good.signal, [1 / 3, 2 / 3])
@@ -103,16 +102,12 @@ def _widen_by(
         for fill in range(len(calibration.fill_steps) + 1):
             own = ratio[(groups == (signal, fill)).all(1)]
             row.append(
-                calibration.widen if len(own) < LEAST_IN_GROUP else max(_quantile(own), 1e-3)
+                calibration.widen
+                if len(own) < LEAST_IN_GROUP
+                else max(conformal_quantile(own), 1e-3)
             )
         rows.append(tuple(row))
     return tuple(rows)
-
-
-def _quantile(values: NDArray[Any]) -> float:
-    """The value that a further one stays below with a chance of 90 %; infinite if too few."""
-    rank = math.ceil((len(values) + 1) * SHARE_INSIDE)
-    return math.inf if rank > len(values) else float(np.sort(values)[rank - 1])
 
 
 def _most_clear(trials: FieldTrials) -> tuple[float, bool]:
@@ -131,11 +126,6 @@ def _most_clear(trials: FieldTrials) -> tuple[float, bool]:
         return round(high, 4), False
     # Nearer to fluorescence: real specimens that are declined cost less than a wrong sign.
     return round(0.75 * high + 0.25 * low, 4), True
-
-
-def _misfit(size: NDArray[Any], scale: NDArray[Any]) -> float:
-    """Less the likelihood of Laplace errors of these scales, times the best common factor."""
-    return float(np.log(scale).mean() + np.log(np.maximum((size / scale).mean(), 1e-12)))
 
 
 def _least_certainty(trials: FieldTrials, most_clear: float) -> tuple[float, bool]:

@@ -17,9 +17,8 @@ from parfocal.predict.posterior import centre, spread
 from parfocal.predict.spectrum import window_px
 from parfocal.predict.spectrum_predictor import SpectrumCalibration, SpectrumPredictor
 from parfocal.simulate.led_fields import LedFields, simulate_led_stack
+from parfocal.train.conformal import conformal_quantile, likeliest_floor
 
-SHARE_INSIDE = 0.9
-FLOORS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 STEP = 0.025
 THRESHOLDS = tuple(round(STEP * k, 3) for k in range(1, 40))
 NEAR_DOF, NEAR_SHARE = 1.5, 0.9
@@ -183,7 +182,7 @@ def calibrate_led(
         floor, widen = _widest(good.kinds, np.abs(good.error)), 1.0
     else:
         size = np.abs(good.error)
-        floor = min(FLOORS, key=lambda each: _misfit(size, np.hypot(good.spread, each)))
+        floor = likeliest_floor(size, good.spread)
         widen = _widest(good.kinds, size / np.hypot(good.spread, floor))
     if not math.isfinite(floor * widen):
         faults.append(
@@ -197,18 +196,8 @@ def calibrate_led(
 
 def _widest(kinds: NDArray[Any], ratio: NDArray[Any]) -> float:
     """Largest over the kinds of the conformal 90 % quantile; infinite if no kind has enough."""
-    widths = []
-    for kind in dict.fromkeys(kinds):
-        sizes = np.sort(ratio[kinds == kind])
-        rank = math.ceil((len(sizes) + 1) * SHARE_INSIDE)
-        if rank <= len(sizes):
-            widths.append(float(sizes[rank - 1]))
-    return max(widths, default=math.inf)
-
-
-def _misfit(size: NDArray[Any], scale: NDArray[Any]) -> float:
-    """Less the likelihood of Laplace errors of these scales, times the best common factor."""
-    return float(np.log(scale).mean() + np.log(np.maximum((size / scale).mean(), 1e-12)))
+    widths = [conformal_quantile(ratio[kinds == kind]) for kind in dict.fromkeys(kinds)]
+    return max(filter(math.isfinite, widths), default=math.inf)
 
 
 def _least_certainty(trials: LedTrials, known: SpectrumCalibration) -> tuple[float, bool]:
