@@ -10,7 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parfocal import drive, io, measures, models, optics, predict, score, simulate
+    from parfocal import (
+        drive,
+        io,
+        measures,
+        models,
+        optics,
+        predict,
+        refocus,
+        score,
+        segment,
+        simulate,
+    )
     from parfocal.core.errors import ParfocalError
     from parfocal.core.results import (
         DefocusEstimate,
@@ -18,9 +29,11 @@ if TYPE_CHECKING:
         DepthMap,
         FocusCurve,
         FocusEstimate,
+        FocusMasks,
         FocusQuality,
         Fused,
         PatchDefocus,
+        Refocused,
         Status,
         TileFocus,
     )
@@ -37,16 +50,21 @@ _ADDRESSES = {
     "FocalStack": "parfocal.core.stack",
     "FocusCurve": "parfocal.core.results",
     "FocusEstimate": "parfocal.core.results",
+    "FocusMasks": "parfocal.core.results",
     "FocusQuality": "parfocal.core.results",
     "Fused": "parfocal.core.results",
     "OpticalSetup": "parfocal.core.setup",
     "ParfocalError": "parfocal.core.errors",
     "PatchDefocus": "parfocal.core.results",
+    "Refocused": "parfocal.core.results",
     "Status": "parfocal.core.results",
     "TileFocus": "parfocal.core.results",
     "open_stack": "parfocal.io.opening",
 }
-_ROOMS = ("drive", "io", "measures", "models", "optics", "predict", "score", "simulate")
+_ROOMS = (
+    "drive", "io", "measures", "models", "optics", "predict", "refocus", "score", "segment",
+    "simulate",
+)  # fmt: skip
 
 __all__ = [
     "DefocusEstimate",
@@ -55,11 +73,13 @@ __all__ = [
     "FocalStack",
     "FocusCurve",
     "FocusEstimate",
+    "FocusMasks",
     "FocusQuality",
     "Fused",
     "OpticalSetup",
     "ParfocalError",
     "PatchDefocus",
+    "Refocused",
     "Status",
     "TileFocus",
     "drive",
@@ -69,7 +89,9 @@ __all__ = [
     "open_stack",
     "optics",
     "predict",
+    "refocus",
     "score",
+    "segment",
     "simulate",
 ]
 

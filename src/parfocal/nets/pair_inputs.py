@@ -8,6 +8,8 @@ from torch import Tensor
 
 FACTS = 4
 """Numbers that tell the network the optics of a pair."""
+CLEAR_PRIOR = 0.1
+"""Probability of no fluorescence for a patch that shows nothing: the share in training."""
 
 
 def normalised(

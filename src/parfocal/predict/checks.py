@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from torch import Tensor
 from parfocal.core.errors import InputError, MetadataError, ShapeError
 from parfocal.core.results import Status
 from parfocal.core.setup import OpticalSetup
+from parfocal.core.shapes import as_float_tensor
 from parfocal.predict.pairs import (
     COARSEST_PIXEL,
     LEAST_SPACING,
@@ -26,6 +28,26 @@ MOST_CLIPPED = 0.05
 LEAST_SIDE_PX = 32
 """Smallest side of an image after resampling."""
 Refusal = tuple[Status, str]
+
+
+def require_optics(setup: OpticalSetup | None) -> OpticalSetup:
+    """The optics, which a defocus cannot be told without; MetadataError where there are none."""
+    if setup is None:
+        raise MetadataError(
+            "The defocus of images needs the optics: give setup= (--na, --wavelength-nm, "
+            "--pixel-um)."
+        )
+    return setup
+
+
+def asked_stack(
+    images: Any, spacing_um: float | None, *, device: torch.device
+) -> Float[Tensor, "n y x"]:
+    """Images of any kind as float32 on a device; what is no short stack raises its error."""
+    stack = as_float_tensor(images, device=device).float()
+    stack = stack[None] if stack.ndim == 2 else stack
+    require_short_stack(stack, spacing_um)
+    return stack
 
 
 def require_short_stack(images: Tensor, spacing_um: float | None) -> None:

@@ -13,10 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from parfocal.core.device import pick_device
-from parfocal.core.errors import MetadataError
 from parfocal.core.results import DefocusEstimate, PatchDefocus, Status
 from parfocal.core.setup import OpticalSetup
-from parfocal.core.shapes import as_float_tensor
 from parfocal.models.card import ModelCard
 from parfocal.nets.li2021 import PATCH_PX, Li2021Network, scaled
 from parfocal.predict.certainty import (
@@ -25,7 +23,7 @@ from parfocal.predict.certainty import (
     mean_of_certain,
     two_main_classes,
 )
-from parfocal.predict.checks import Refusal, refuse_images, require_short_stack
+from parfocal.predict.checks import Refusal, asked_stack, refuse_images, require_optics
 from parfocal.predict.patches import Places
 from parfocal.predict.posterior import certainty
 
@@ -135,14 +133,8 @@ class ClassPredictor:
         MetadataError
             If the optics or the spacing are missing.
         """
-        stack = as_float_tensor(images, device=self.device).float()
-        stack = stack[None] if stack.ndim == 2 else stack
-        require_short_stack(stack, spacing_um)
-        if setup is None:
-            raise MetadataError(
-                "The defocus of images needs the optics: give setup= (--na, --wavelength-nm, "
-                "--pixel-um)."
-            )
+        stack = asked_stack(images, spacing_um, device=self.device)
+        setup = require_optics(setup)
         refusal = refuse_images(stack, saturation_counts) or self._refuse(stack, spacing_um, setup)
         if refusal is not None:
             return DefocusEstimate(status=refusal[0], reason=refusal[1])

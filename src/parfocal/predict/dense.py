@@ -11,24 +11,24 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from parfocal.core.errors import InputError, MetadataError
+from parfocal.core.errors import InputError
 from parfocal.core.results import DefocusMap, Status
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.shapes import as_float_tensor
 from parfocal.nets.pair import BANDS, LEAST_ENERGY, REDUCTION_PX, PairNetwork
-from parfocal.nets.pair_inputs import pair_facts
+from parfocal.nets.pair_inputs import CLEAR_PRIOR, pair_facts
 from parfocal.predict.checks import (
     MOST_CLIPPED,
     effective_depth_um,
     refuse_optics,
     require_few_images,
+    require_optics,
 )
 from parfocal.predict.first_image import classes_of_first, of_first
 from parfocal.predict.pair_predictor import (
-    CLEAR_PRIOR,
-    TRANSMITTED,
     PairPredictor,
     clear_evidence,
+    clear_reason,
 )
 from parfocal.predict.pairs import resampling
 from parfocal.predict.patches import pairs_of
@@ -116,11 +116,7 @@ def defocus_map(
     images = images if hasattr(images, "ndim") else as_float_tensor(images)
     shape = (1, *images.shape) if images.ndim == 2 else tuple(images.shape)
     require_few_images(shape, spacing_um)
-    if setup is None:
-        raise MetadataError(
-            "The defocus of images needs the optics: give setup= (--na, --wavelength-nm, "
-            "--pixel-um)."
-        )
+    setup = require_optics(setup)
     if not all(isinstance(network, PairNetwork) for network in predictor.networks):
         raise InputError(
             f"{predictor.name} has networks that cannot run over a whole image; ask it about "
@@ -255,7 +251,7 @@ class _Mapping:
         found = ~(is_empty | is_unsure | is_far)
         sure = sure.masked_fill(is_empty, float("nan"))
         if clear > calibration.most_clear:
-            return lattice.map_of(Status.UNCERTAIN, TRANSMITTED, None, sure)
+            return lattice.map_of(Status.UNCERTAIN, clear_reason(clear), None, sure)
         faults = {
             Status.UNCERTAIN: (is_unsure, "uncertain"),
             Status.EDGE: (is_far, f"beyond {calibration.reach:g} effective depths of field"),

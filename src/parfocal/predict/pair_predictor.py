@@ -13,18 +13,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parfocal.core.device import pick_device
-from parfocal.core.errors import MetadataError
 from parfocal.core.results import DefocusEstimate, PatchDefocus, Status
 from parfocal.core.setup import OpticalSetup
-from parfocal.core.shapes import as_float_tensor
 from parfocal.models.card import ModelCard
 from parfocal.nets.pair import PairNetwork
+from parfocal.nets.pair_inputs import CLEAR_PRIOR
 from parfocal.predict.calibration import Calibration
 from parfocal.predict.checks import (
+    asked_stack,
     effective_depth_um,
     refuse_images,
     refuse_optics,
-    require_short_stack,
+    require_optics,
 )
 from parfocal.predict.first_image import classes_of_first, of_first
 from parfocal.predict.pairs import (
@@ -50,8 +50,6 @@ from parfocal.predict.working import Working, working_copies
 
 AT_ONCE, AT_ONCE_ON_GPU = 8, 256
 """Patches judged together: few stay in a processor's cache."""
-CLEAR_PRIOR = 0.1
-"""Probability of no fluorescence for a patch that shows nothing: the share in training."""
 SURE_LOG_ODDS = 4.0
 SEEMS_CLEAR = 0.3
 """Evidence of transmitted light above which it is said to be that."""
@@ -170,14 +168,8 @@ class PairPredictor:
         saturation_counts: float | None = None,
     ) -> tuple[DefocusEstimate, FieldFacts]:
         """Estimate as ``predict`` does, and say what kind of field it was."""
-        stack = as_float_tensor(images, device=self.device).float()
-        stack = stack[None] if stack.ndim == 2 else stack
-        require_short_stack(stack, spacing_um)
-        if setup is None:
-            raise MetadataError(
-                "The defocus of images needs the optics: give setup= (--na, --wavelength-nm, "
-                "--pixel-um)."
-            )
+        stack = asked_stack(images, spacing_um, device=self.device)
+        setup = require_optics(setup)
         spacing_um = spacing_um if len(stack) > 1 else None
         refusal = refuse_images(stack, saturation_counts) or refuse_optics(stack, spacing_um, setup)
         if refusal is not None:
@@ -291,7 +283,7 @@ class PairPredictor:
     ) -> tuple[Status, str]:
         calibration = self.calibration
         if clear > calibration.most_clear:
-            return Status.UNCERTAIN, TRANSMITTED if clear > SEEMS_CLEAR else FAR_OR_TRANSMITTED
+            return Status.UNCERTAIN, clear_reason(clear)
         probabilities = field.probabilities
         middle = classes + span / 2
         beyond = float(probabilities[middle.abs() > calibration.reach].sum())
@@ -320,6 +312,11 @@ class PairPredictor:
             Status.FOUND,
             f"certainty {field.certainty:.2f} from {field.patches:.0f} patches",
         )
+
+
+def clear_reason(evidence: float) -> str:
+    """Why a field is declined whose evidence of transmitted light is too high."""
+    return TRANSMITTED if evidence > SEEMS_CLEAR else FAR_OR_TRANSMITTED
 
 
 def clear_evidence(probabilities: Float[Tensor, " p"]) -> float:

@@ -12,13 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from parfocal.core.device import pick_device
-from parfocal.core.errors import MetadataError
 from parfocal.core.results import DefocusEstimate, PatchDefocus, Status
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.shapes import as_float_tensor
 from parfocal.models.card import ModelCard
 from parfocal.nets.spectrum import SpectrumNetwork
-from parfocal.predict.checks import Refusal, refuse_images, require_short_stack
+from parfocal.predict.checks import Refusal, asked_stack, refuse_images, require_optics
 from parfocal.predict.pairs import bin_centres
 from parfocal.predict.posterior import LEAST_SIDE, FieldPosterior, centre, certainty, join
 from parfocal.predict.spectrum import (
@@ -158,14 +157,8 @@ class SpectrumPredictor:
         MetadataError
             If the optics or the spacing are missing.
         """
-        stack = as_float_tensor(images, device=self.device).float()
-        stack = stack[None] if stack.ndim == 2 else stack
-        require_short_stack(stack, spacing_um)
-        if setup is None:
-            raise MetadataError(
-                "The defocus of images needs the optics: give setup= (--na, --wavelength-nm, "
-                "--pixel-um)."
-            )
+        stack = asked_stack(images, spacing_um, device=self.device)
+        setup = require_optics(setup)
         refusal = refuse_images(stack, saturation_counts) or self._refuse_optics(stack, setup)
         if refusal is not None:
             return DefocusEstimate(status=refusal[0], reason=refusal[1])

@@ -1,0 +1,1 @@
+"""Bring a blurred image into focus after capture."""

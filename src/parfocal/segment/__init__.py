@@ -1,0 +1,1 @@
+"""Which pixels of a stack are in focus."""
