@@ -112,7 +112,7 @@ def focus_map(
             )
         rows = Spans.inside(size_y, window_y, stride_px)
         columns = Spans.inside(size_x, window_x, stride_px)
-        return _window_scores(planes, row, rows, columns, setup=setup, device=device)
+        return window_scores(planes, row, rows, columns, setup=setup, device=device)
 
     setup_options(row, setup)
     return _keep_kind(images, map_planes)
@@ -204,7 +204,7 @@ def multi_stride_map(
         for stride in strides:
             rows = Spans.truncated(size_y, window_px, stride)
             columns = Spans.truncated(size_x, window_px, stride)
-            scores = _window_scores(planes, row, rows, columns, setup=setup, device=device)
+            scores = window_scores(planes, row, rows, columns, setup=setup, device=device)
             spread = _spread(torch.as_tensor(scores), rows, columns, (size_y, size_x), overlap)
             best = spread if best is None else torch.maximum(best, spread)
         return best if isinstance(planes, Tensor) else cast(Tensor, best).numpy()
@@ -251,7 +251,7 @@ def _keep_kind(images: Any, map_planes: Callable[[Any], Any]) -> Any:
     return map_planes(images if isinstance(images, Tensor) else np.asarray(images))
 
 
-def _window_scores(
+def window_scores(
     images: Any,
     row: Measure,
     rows: Spans,

@@ -13,8 +13,8 @@ from scipy import ndimage
 from parfocal.core.binning import bin_pixels
 from parfocal.core.results import Status
 from parfocal.core.stack import FocalStack
+from parfocal.measures.contrast import PhaseFocus, find_phase_focus
 from parfocal.measures.peaks import find_peak
-from parfocal.score.contrast import PhaseFocus, find_phase_focus
 from parfocal.score.field import (
     LEAST_SIGNIFICANCE,
     FieldCurve,
