@@ -6,9 +6,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from parfocal.core.stack import FocalStack, LazyImages
+
+RANGE_BIN_PX = 4
+"""Side of the squares over which the range of light is taken."""
 
 
 def bin_pixels(images: NDArray[Any], bin_px: int) -> NDArray[Any]:
@@ -49,6 +56,29 @@ def binned(stack: FocalStack, bin_px: int) -> FocalStack:
         stack, images=_Binned(stack.images, bin_px), pixel_um=pixel_um, setup=setup,
         saturation_counts=None,
     )  # fmt: skip
+
+
+def light_range(planes: Float[Tensor, "z y x"]) -> tuple[float, float]:
+    """The least and the largest light of planes, over squares of ``RANGE_BIN_PX`` pixels.
+
+    A square counts as no brighter than the brightest beside it: one hot pixel sets no scale.
+
+    Examples
+    --------
+    >>> light = torch.zeros(1, 16, 16); light[0, 8:, 8:] = 1.0; light[0, 0, 0] = 1000.0
+    >>> light_range(light)
+    (0.0, 1.0)
+    """
+    coarse = functional.avg_pool2d(planes[:, None], RANGE_BIN_PX)
+    if min(coarse.shape[-2:]) < 2:
+        return float(planes.min()), float(planes.max())
+    around = functional.pad(coarse, (1, 1, 1, 1), value=float("-inf"))
+    sides = [
+        around[..., 1 + y : 1 + y + coarse.shape[-2], 1 + x : 1 + x + coarse.shape[-1]]
+        for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)
+    ]  # fmt: skip
+    brightest = torch.stack(sides).amax(0)
+    return float(coarse.min()), float(torch.minimum(coarse, brightest).max())
 
 
 @dataclass(frozen=True, eq=False)
