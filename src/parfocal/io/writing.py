@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -42,6 +43,8 @@ class Content:
     channel: str | None
     saturation_counts: float | None
     modality: str | None
+    record: Mapping[str, Any] = field(default_factory=dict)
+    is_labels: bool = False
 
     @property
     def step_um(self) -> float | None:
@@ -60,6 +63,8 @@ def write_stack(
     pixel_um: float | None = None,
     setup: OpticalSetup | None = None,
     channel: str | None = None,
+    record: Mapping[str, Any] | None = None,
+    is_labels: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Write a stack, or one image, plane by plane, as its name's ending says.
@@ -74,6 +79,11 @@ def write_stack(
         Position of each plane, or their distance, in um; a stack brings its own.
     pixel_um, setup, channel
         Sampling, optics and name; a stack brings its own.
+    record
+        What JSON can hold, kept with the images: among "parfocal" in OME-Zarr, as the image's
+        description in OME-TIFF.
+    is_labels
+        Whole numbers that name regions and are no counts; viewers of OME-Zarr colour them.
     overwrite
         Replace what is there already.
 
@@ -88,6 +98,7 @@ def write_stack(
     """
     target = Path(path).expanduser()
     content = _content(images, z_um, z_step_um, pixel_um, setup, channel)
+    content = replace(content, record=record or {}, is_labels=is_labels)
     write = _writer(target)
     if target.exists() and not overwrite:
         raise InputError(f"{target}: exists; allow it to be replaced with --overwrite.")
@@ -97,7 +108,7 @@ def write_stack(
             f"convert to one of: {', '.join(_PIXEL_TYPES)}."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _whole_or_none(target) as partial:
+    with whole_or_none(target) as partial:
         write(content, partial)
     return target
 
@@ -147,7 +158,7 @@ def _content(
 
 
 @contextmanager
-def _whole_or_none(target: Path) -> Iterator[Path]:
+def whole_or_none(target: Path) -> Iterator[Path]:
     """A temporary path beside the target that takes its name when everything is written."""
     partial = target.with_name(f".{os.getpid()}.partial.{target.name}")
     try:
@@ -196,6 +207,8 @@ def _ome_xml(content: Content) -> str:
             lens["NominalMagnification"] = repr(content.setup.magnification)
         ElementTree.SubElement(instrument, "Objective", lens)
     image = ElementTree.SubElement(root, "Image", ID="Image:0", Name="stack")
+    if content.record:
+        ElementTree.SubElement(image, "Description").text = json.dumps(content.record)
     if content.setup is not None:
         ElementTree.SubElement(image, "InstrumentRef", ID="Instrument:0")
         index = repr(content.setup.immersion_index)
@@ -244,7 +257,10 @@ def _write_zarr(content: Content, path: Path) -> None:
         )
         for name, size, scale, there, start in zip("zyx", shape, scales, known, starts, strict=True)
     ]
-    image = v05.Image(multiscales=[v05.Multiscale.from_dims(dims, name="stack")])
+    scales_of = [v05.Multiscale.from_dims(dims, name="stack")]
+    image = v05.Image(multiscales=scales_of)
+    if content.is_labels:
+        image = v05.LabelImage.model_validate({"multiscales": scales_of, "image-label": {}})
     _, arrays = prepare_image(
         path,
         image,
@@ -260,7 +276,7 @@ def _write_zarr(content: Content, path: Path) -> None:
 
 def _own_attributes(content: Content) -> dict[str, Any]:
     """What OME-Zarr has no field for: exact z, optics, saturation."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"record": dict(content.record)} if content.record else {}
     if content.z_um is not None:
         values["z_um"] = content.z_um.tolist()
     if content.setup is not None:
