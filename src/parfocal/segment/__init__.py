@@ -6,8 +6,11 @@ from parfocal.segment.labels import FocusLabels, FocusPart, label_volume
 from parfocal.segment.mesh import FocusMesh, focus_mesh
 from parfocal.segment.sections import masked_stack, optical_sections, sectioned_projection
 from parfocal.segment.surface import FocusHeight, focus_height
+from parfocal.segment.thresholds import THRESHOLDS
+from parfocal.segment.weak_labels import weak_labels
 
 __all__ = [
+    "THRESHOLDS",
     "FocusHeight",
     "FocusLabels",
     "FocusMesh",
@@ -18,4 +21,5 @@ __all__ = [
     "masked_stack",
     "optical_sections",
     "sectioned_projection",
+    "weak_labels",
 ]
