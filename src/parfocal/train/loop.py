@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -106,6 +106,8 @@ class Judge:
         What it judges by, all of it: part of a checkpoint's identity.
     score
         Score of a network, on data that it does not learn from.
+    patience
+        Epochs without a better score after which training stops early; None never stops it.
 
     Notes
     -----
@@ -115,6 +117,21 @@ class Judge:
 
     name: str
     score: Callable[[nn.Module], float]
+    patience: int | None = None
+
+    def has_seen_enough(self, scores: Sequence[float]) -> bool:
+        """Whether the last epochs, as many as its patience, all came after the best one.
+
+        Examples
+        --------
+        >>> judge = Judge("none", lambda network: 0.0, patience=2)
+        >>> judge.has_seen_enough([3.0, 1.0, 2.0]), judge.has_seen_enough([3.0, 1.0, 2.0, 1.0])
+        (False, True)
+        """
+        if self.patience is None or not scores:
+            return False
+        real = [math.inf if math.isnan(score) else score for score in scores]
+        return len(real) - 1 - real.index(min(real)) >= self.patience
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +212,7 @@ def train_network(
         state.load(read_checkpoint(checkpoint, identity, where))
     learner = ranks.shared(network, where)
     began = time.monotonic() - state.seconds
-    while state.step < schedule.steps:
+    while state.step < schedule.steps and not (judge and judge.has_seen_enough(state.scores)):
         epoch = state.step // schedule.epoch_steps
         batches = task.batches(seed * 100_003 + epoch + ranks.seed, where)
         torch.manual_seed(seed * 100_003 + epoch + ranks.seed)  # for dropout
@@ -247,6 +264,8 @@ def _identity(
         identity["processes"] = ranks.count
     if judge is not None:
         identity["judge"] = judge.name
+        if judge.patience is not None:
+            identity["patience"] = judge.patience
     return identity
 
 

@@ -163,6 +163,23 @@ def test_scores_that_are_no_numbers_never_win():
     assert train_network(Line(), SCHEDULE, judge=Judge("odd", lambda _: next(values))).step == 20
 
 
+def test_training_stops_when_the_judges_patience_ends(tmp_path):
+    def impatient(values):
+        return Judge("table", lambda _: next(values), patience=2)
+
+    whole = train_network(Line(), SCHEDULE, judge=impatient(iter([3.0, 1.0, 1.0, 2.0])))
+    assert (len(whole.scores), whole.step) == (4, 20)
+    place = tmp_path / "run.ckpt"
+    short = train_network(
+        Line(), SCHEDULE, judge=impatient(iter([1.0, 2.0, math.nan])), checkpoint=place
+    )
+    assert (len(short.scores), short.step) == (3, 10)
+    again = train_network(Line(), SCHEDULE, judge=impatient(iter([])), checkpoint=place)
+    assert torch.equal(_weights(again), _weights(short))
+    with pytest.raises(ReadError):
+        train_network(Line(), SCHEDULE, judge=Judge("table", lambda _: 0.0), checkpoint=place)
+
+
 def test_a_judged_run_that_was_killed_keeps_the_same_weights(tmp_path):
     place = tmp_path / "run.ckpt"
     liking = {10: 3.0, 20: 1.0, 30: 2.0, 40: 5.0}
