@@ -106,6 +106,8 @@ class ThickFields:
         Rows of ``SPECIMENS``.
     optics
         Sets of optics that are kept; one of them is renewed every few batches.
+    specimens
+        Of each set of optics.
 
     Examples
     --------
@@ -124,14 +126,16 @@ class ThickFields:
         seed: int = 0,
         objects: tuple[str, ...] = THICK_OBJECTS,
         optics: int = OPTICS_KEPT,
+        specimens: int = SPECIMENS_EACH,
     ) -> None:
-        if batch < 1 or optics < 1 or not 16 <= size_px <= field_px or not objects:
+        if min(batch, optics, specimens) < 1 or not 16 <= size_px <= field_px or not objects:
             raise InputError(
                 f"A batch of {batch} fields of {size_px} px from fields of {field_px} px cannot "
                 "be; give at least one field, 16 px, and no more px than the fields have."
             )
         self.batch, self.size_px, self.field_px, self.objects = batch, size_px, field_px, objects
         self.generator = torch.Generator().manual_seed(seed)
+        self._specimens = specimens
         self._drawn = 0
         self._bank = [self._image() for _ in range(optics)]
 
@@ -214,7 +218,7 @@ class ThickFields:
             immersion_index=index, sample_index=index,
         )  # fmt: skip
         renderer = Renderer(setup, self._imaging(setup))
-        return [self._entry(renderer, pixel, ratio) for _ in range(SPECIMENS_EACH)]
+        return [self._entry(renderer, pixel, ratio) for _ in range(self._specimens)]
 
     def _imaging(self, setup: OpticalSetup) -> Imaging:
         aberrations = None
