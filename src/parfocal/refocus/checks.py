@@ -14,7 +14,7 @@ from parfocal.core.device import pick_device
 from parfocal.core.errors import InputError, ShapeError
 from parfocal.core.shapes import as_float_tensor
 from parfocal.core.stack import FocalStack
-from parfocal.refocus.edges import Edges, Frame
+from parfocal.refocus.edges import Frame
 from parfocal.refocus.psfs import Blur, as_psf, reach_px
 
 
@@ -52,7 +52,7 @@ def lay_out(
     psf: Any,
     *,
     background: Any,
-    edges: Edges,
+    edges: str,
     saturation_counts: float | None,
     device: str,
 ) -> Exposure:
@@ -85,7 +85,7 @@ def lay_out(
             )
         if not bool(clear.all()):
             # A blend of clear and saturated pixels beyond the edges is not clear.
-            kept = (frame.grow(clear.to(counts)) > 0.999).to(counts)
+            kept = (frame.grow(clear.to(counts)) >= 1).to(counts)
             weights = kept if weights is None else weights * kept
     return Exposure(
         data=frame.grow(counts),
@@ -113,8 +113,8 @@ def _as_background(background: Any, counts: Tensor, frame: Frame) -> Tensor:
     level = as_float_tensor(background).to(counts)
     if not bool(torch.isfinite(level).all()):
         raise InputError("background holds NaN or infinite values; give counts.")
-    if level.ndim == 0:
-        return level
+    if level.numel() == 1:
+        return level.reshape(())
     axes = len(frame.sizes)
     own = level.shape[::-1]
     fits = len(own) <= counts.ndim and all(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from parfocal.core.errors import UnknownNameError
 
-Edges = Literal["mirror", "extend", "periodic"]
+EDGES = ("mirror", "extend", "periodic")
 PRIMES = (2, 3, 5, 7, 11)
 STRIDE_PX = 512
 """Multiples of this fall into the same lines of the cache; transforms take twice as long."""
@@ -59,10 +58,10 @@ class Frame:
 
     sizes: tuple[int, ...]
     padded: tuple[int, ...]
-    edges: Edges
+    edges: str
 
     @classmethod
-    def around(cls, sizes: Sequence[int], reach_px: Sequence[int], edges: Edges) -> Frame:
+    def around(cls, sizes: Sequence[int], reach_px: Sequence[int], edges: str) -> Frame:
         """Frame an image so that light that travels ``reach_px`` does not come round to it.
 
         Raises
@@ -70,8 +69,8 @@ class Frame:
         UnknownNameError
             If there are no such edges.
         """
-        if edges not in get_args(Edges):
-            raise UnknownNameError("kind of edges", edges, get_args(Edges))
+        if edges not in EDGES:
+            raise UnknownNameError("kind of edges", edges, EDGES)
         inside = tuple(sizes)
         if edges == "periodic":
             return cls(inside, inside, edges)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,10 +18,9 @@ from parfocal.refocus.checks import (
     require_iterations,
     require_positive,
 )
-from parfocal.refocus.edges import Edges
 from parfocal.refocus.smoothing import total_variation_divisor
 
-Acceleration = Literal["none", "biggs"]
+ACCELERATIONS = ("none", "biggs")
 Field = Float[Tensor, "*field"]
 FAINT = 1e-6
 """Least expected counts, relative to the mean: where nothing is expected, nothing is divided by."""
@@ -36,8 +35,8 @@ def richardson_lucy(
     iterations: int = 100,
     *,
     background: Any = 0.0,
-    acceleration: Acceleration = "none",
-    edges: Edges = "mirror",
+    acceleration: str = "none",
+    edges: str = "mirror",
     total_variation: float = 0.0,
     saturation_counts: float | None = None,
     start: Any = None,
@@ -87,6 +86,9 @@ def richardson_lucy(
 
     Notes
     -----
+    With a background, noise below it cannot be light, so that a dim image gains a
+    little light.
+
     Laws: the likelihood never falls (no acceleration, no total variation); with no background
     and periodic edges the sum is kept; flips commute; gain-linear; a point as point-spread
     function returns the image.
@@ -101,8 +103,8 @@ def richardson_lucy(
     (80, 80)
     """
     require_iterations(iterations, total_variation=total_variation)
-    if acceleration not in get_args(Acceleration):
-        raise UnknownNameError("acceleration", acceleration, get_args(Acceleration))
+    if acceleration not in ACCELERATIONS:
+        raise UnknownNameError("acceleration", acceleration, ACCELERATIONS)
     exposure = lay_out(
         image, psf, background=background, edges=edges, saturation_counts=saturation_counts,
         device=device,
@@ -126,7 +128,7 @@ def landweber(
     step: float = 1.0,
     *,
     background: Any = 0.0,
-    edges: Edges = "mirror",
+    edges: str = "mirror",
     saturation_counts: float | None = None,
     start: Any = None,
     device: str = "cpu",

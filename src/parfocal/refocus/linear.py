@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from parfocal.core.errors import ShapeError
 from parfocal.refocus.checks import as_it_came, lay_out, require_positive
-from parfocal.refocus.edges import Edges
 
 
 @torch.no_grad()
@@ -16,7 +19,7 @@ def wiener(
     psf: Any,
     noise_to_signal: float,
     *,
-    edges: Edges = "mirror",
+    edges: str = "mirror",
     device: str = "cpu",
 ) -> Any:
     """Deconvolve by a linear filter with one ratio of noise to signal [Wiener1949]_.
@@ -72,3 +75,30 @@ def wiener(
     power = blur.transfer.real.square() + blur.transfer.imag.square()
     sharp = blur.filter(exposure.data - mean, blur.adjoint / (power + noise_to_signal))
     return as_it_came(exposure.frame.crop(sharp.add_(mean)).contiguous(), image)
+
+
+def noise_ratio(image: Float[Tensor, "y x"]) -> float:
+    """Power of an image's noise over that of its structure, for ``wiener``.
+
+    The noise is that of the mean second difference [Immerkaer1996]_; the ratio lies between
+    1e-5 and 1.
+
+    Raises
+    ------
+    ShapeError
+        If the image is smaller than 3 x 3 px.
+
+    Examples
+    --------
+    >>> noise = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+    >>> slope = torch.arange(64.0).expand(64, 64)
+    >>> 0.001 < noise_ratio(slope + noise) < 0.01
+    True
+    """
+    if min(image.shape) < 3:
+        raise ShapeError(f"Noise needs 3 x 3 px to be seen, but came as {tuple(image.shape)}.")
+    fine = image[2:] - 2 * image[1:-1] + image[:-2]
+    fine = fine[:, 2:] - 2 * fine[:, 1:-1] + fine[:, :-2]
+    noise = float(fine.abs().mean()) / 6.0 * math.sqrt(math.pi / 2)
+    power = float(image.var())
+    return min(1.0, max(1e-5, noise**2 / max(power - noise**2, 1e-30)))
