@@ -62,7 +62,7 @@ def deconvolve(
         Distance from focus in um: a number, a map (y, x), or a function of the arrays y and x (in
         px) that returns one. Its sign matters only to aberrations.
     interval_um
-        Its 90 % interval (low, high), as ``predict`` or ``estimate_defocus`` give it. One that
+        Its 90 % interval (low, high), as ``predict`` or ``focus_quality`` give it. One that
         leaves open whether the result is better than the input is declined. Without it the
         distance is believed.
     method
@@ -97,8 +97,8 @@ def deconvolve(
     wrong by one it harms.
 
     A field that varies is deconvolved in overlapping tiles of 192 px, each with the blur of its
-    own mean distance; larger images than 2048 px in tiles of that. Memory: 12 bytes a pixel of
-    the image, and about 45 a pixel of a tile.
+    own mean distance; larger images than 2048 px in tiles of that. The image and its result are
+    held whole, everything else by the tile.
 
     Laws: flips commute (one tile); gain-linear.
 
