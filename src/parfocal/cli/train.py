@@ -88,6 +88,16 @@ def train(
             rich_help_panel=TUNING,
         ),
     ] = None,
+    masks: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Masks of --images, in focus where not 0, each named as its stack and more "
+            "(embryo1.tif: embryo1_mask.tif); of models that segment. Repeatable.",
+            show_default=False,
+            rich_help_panel=TUNING,
+        ),
+    ] = None,
     specimen: Annotated[
         str | None,
         typer.Option(
@@ -151,6 +161,7 @@ def train(
 
     With --from and --images, fine-tune a model on focal stacks of your own. It is
     kept if on stacks it never saw it beats the model before and a classical search.
+    With --masks too, fine-tune a model that segments.
 
     Stopped or killed, it goes on from its last checkpoint when it is called again.
     """
@@ -165,6 +176,8 @@ def train(
         raise CallError(
             f"{paths[0]!r}: images are for fine-tuning: add --from MODEL, such as --from {name}."
         )
+    if masks and not paths:
+        raise CallError("--masks belong to stacks: add --from MODEL and --images.")
     if origin is None:
         from parfocal.cli.training import TrainRequest, run_train
 
@@ -197,11 +210,14 @@ def train(
         "immersion_index": immersion_index, "channel": channel, "time": time,
         "position": position,
     }  # fmt: skip
+    if masks:
+        from parfocal.cli.mask_tuning import run_mask_tuning as run_tuning
     return run_tuning(
         TuneRequest(
             name=name,
             origin=origin,
             images=paths,
+            masks=tuple(masks or ()),
             opening=opening,
             specimen=specimen,
             out=out,

@@ -38,6 +38,7 @@ class TuneRequest:
     name: str
     origin: str
     images: tuple[str, ...]
+    masks: tuple[str, ...] = ()
     opening: dict[str, Any] = field(default_factory=dict)
     specimen: str | None = None
     out: Path | None = None

@@ -31,6 +31,8 @@ class RecipeRow:
         Settings that ``--quick`` changes: for a trial of the whole way in minutes on two cores.
     tuning
         Import address of the settings of fine-tuning; empty where a model cannot be fine-tuned.
+    model
+        Name of the model where it is not the recipe's.
     """
 
     name: str
@@ -39,6 +41,7 @@ class RecipeRow:
     maker: str
     quick: Mapping[str, Any] = field(default_factory=dict)
     tuning: str = ""
+    model: str = ""
 
 
 RECIPES = (
@@ -81,6 +84,15 @@ RECIPES = (
         quick={"kinds": (("phase_cells", 12),), "planes": 20, "steps": 1000, "epoch_steps": 250,
                "peak_rate": 3e-4, "validation": 2},
     ),
+    RecipeRow(
+        name="in-focus",
+        what="which pixels of a thick specimen's planes are in focus, by simulated optics alone",
+        settings="parfocal.train.in_focus_task:InFocusRecipe",
+        maker="parfocal.train.in_focus_making:make_in_focus",
+        quick={"steps": 600, "epoch_steps": 200, "batch": 8},
+        tuning="parfocal.train.mask_tuning:MaskTuningRecipe",
+        model="in-focus-widefield",
+    ),
 )  # fmt: skip
 QUICK = "-quick"
 """Ending of a quick model's name, so that it never hides the whole one."""
@@ -113,9 +125,10 @@ def settle(row: RecipeRow, changes: Mapping[str, Any], *, is_quick: bool = False
     >>> settle(find_recipe("pair-fluorescence"), {"steps": 50}, is_quick=True).name
     'pair-fluorescence-quick'
     """
-    values: dict[str, Any] = {"name": row.name}
+    name = row.model or row.name
+    values: dict[str, Any] = {"name": name}
     if is_quick:
-        values |= {"name": row.name + QUICK, **row.quick}
+        values |= {"name": name + QUICK, **row.quick}
     return _settled(row.name, load_address(row.settings), values, changes)
 
 
