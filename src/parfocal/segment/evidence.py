@@ -54,6 +54,8 @@ class Evidence:
         Standard deviation of the white noise, in counts.
     level_counts
         Median brightness.
+    unevenness
+        Range of the standard deviations of all tiles, in relative standard errors of white noise.
     """
 
     clipped: float
@@ -62,6 +64,7 @@ class Evidence:
     structure: float
     noise_counts: float
     level_counts: float
+    unevenness: float
 
 
 def look_for_structure(stack: FocalStack) -> Evidence:
@@ -75,10 +78,10 @@ def look_for_structure(stack: FocalStack) -> Evidence:
     planes, size_y, size_x = stack.shape
     clipped, structure = 0, 0.0
     low, high = np.inf, -np.inf
-    spoilt, noise, level = [], [], []
+    spoilt, noise, level, spreads = [], [], [], []
     band = max(8 * TILE_PX, ROWS_AT_ONCE // size_x // (8 * TILE_PX) * 8 * TILE_PX)
     for z in range(planes):
-        of_plane = []
+        of_plane: list[NDArray[np.float64]] = []
         for rows in stack.row_bands(band):
             counts = stack.read_counts(z, rows)
             if counts.dtype.kind == "f" and not np.isfinite(counts).all():
@@ -90,7 +93,9 @@ def look_for_structure(stack: FocalStack) -> Evidence:
             if saturation is not None and high >= saturation:
                 clipped += int((counts >= saturation).sum())
             level.append(float(np.median(counts[::8, ::8])))
-            of_plane.append(_noise_power(counts))
+            spread, white = _powers(counts)
+            of_plane.append(white)
+            spreads.append(spread)
             if structure <= 1.0:
                 structure = max(structure, _agreement(counts))
         noise.append(np.concatenate(of_plane))
@@ -103,19 +108,27 @@ def look_for_structure(stack: FocalStack) -> Evidence:
         structure=structure,
         noise_counts=float(np.sqrt(max(np.median(power), 0.0))),
         level_counts=float(np.median(level)),
+        unevenness=_unevenness(np.concatenate(spreads)),
     )
 
 
-def _noise_power(counts: NDArray[np.generic]) -> Float[np.ndarray, " tiles"]:
-    """Power of the white noise in each tile of a band, in counts squared."""
+def _powers(
+    counts: NDArray[np.generic],
+) -> tuple[Float[np.ndarray, " tiles"], Float[np.ndarray, " tiles"]]:
+    """Variance of each tile of a band, and the power of its white noise, in counts squared."""
     side = min(TILE_PX, *counts.shape)
     if side < 4:
-        return np.zeros(1)
+        return np.ones(1), np.zeros(1)
     total, one, two = (
         np.asarray(focus_map(counts, name, side, side), dtype=np.float64).ravel()
         for name in ("variance", "vollath5", "vollath4")
     )
-    return np.maximum(total - one - two / 3.0, 0.0)
+    return total, np.maximum(total - one - two / 3.0, 0.0)
+
+
+def _unevenness(spreads: Float[np.ndarray, " tiles"]) -> float:
+    low, high = (float(np.quantile(spreads, share)) for share in (0.001, 0.999))
+    return float("inf") if low <= 0 else 0.5 * TILE_PX * float(np.log(high / low))
 
 
 def _agreement(counts: NDArray[np.generic]) -> float:

@@ -82,11 +82,14 @@ def score_range(lattices: Scores) -> tuple[float, float]:
     return float(min(s.min() for s in known)), float(max(s.max() for s in known))
 
 
-def is_like_noise(name: str, lattices: Scores, plan: MapPlan) -> bool:
-    """Whether the scores range no further than those of windows of even, correlated noise."""
+def is_like_noise(name: str, lattices: Scores, plan: MapPlan, unevenness: float) -> bool:
+    """Whether the scores range no further than those of windows of even, correlated noise.
+
+    Of measures that do not know the gain, which have no such law, the spread of counts decides.
+    """
     gain = CATALOG[name].gain
     if not gain:
-        return False
+        return unevenness <= LIKE_NOISE
     for scores, (rows, columns) in zip(lattices, plan.lattices, strict=True):
         whole = np.outer(rows.sizes == rows.sizes.max(), columns.sizes == columns.sizes.max())
         values = scores[:, whole]

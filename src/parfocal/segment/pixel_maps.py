@@ -27,7 +27,7 @@ BAND_PX = 2**22
 """Pixels of one plane that are read and scored at once."""
 
 Lattice = tuple[Spans, Spans]
-Scores = list[Float[np.ndarray, "z ny nx"]]
+Scores = list[Float[np.ndarray, "z _ny _nx"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class MapPlan:
             for rows, columns in self.lattices
         )
 
-    def cells(self, scores: Sequence[Float[np.ndarray, "ny nx"]]) -> Float[np.ndarray, "cy cx"]:
+    def cells(self, scores: Sequence[Float[np.ndarray, "_ny _nx"]]) -> Float[np.ndarray, "cy cx"]:
         """The map of one plane from the scores of its windows: the largest over the lattices.
 
         NaN where no window has a score.
@@ -208,7 +208,7 @@ def _overlapped(
     score: NDArray[Any], along_y: _Ranges, along_x: _Ranges, overlap: str
 ) -> NDArray[np.float32]:
     """Sum, or mean, of the windows over each piece of a lattice; NaN where none has a score."""
-    missing = np.isnan(score)
+    missing = ~np.isfinite(score)  # a ratio over a black window is infinite
     known = np.where(missing, 0.0, score).astype(np.float64)
     total = along_y.sums(along_x.sums(known, 1), 0)
     if missing.any():

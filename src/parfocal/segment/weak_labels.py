@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -59,9 +59,9 @@ def weak_labels(
     window_px: int | Sequence[int] | None = None,
     strides_px: Sequence[int] | None = None,
     threshold: str = "otsu",
-    per: Literal["peak", "stack", "plane"] | None = None,
-    fusion: Literal["mean", "max"] = "mean",
-    mode: Literal["parfocal", "li2023"] = "parfocal",
+    per: str | None = None,
+    fusion: str = "mean",
+    mode: str = "parfocal",
     setup: OpticalSetup | None = None,
     device: str = "cpu",
 ) -> FocusMasks:
@@ -84,9 +84,9 @@ def weak_labels(
         "triangle", "yen".
     per
         "stack": one threshold for all pixels of all planes. "plane": each plane has its own, so
-        that every plane with structure gets a mask, however far from focus. "peak": the threshold
-        splits the largest scores through z, and a pixel is in focus in the planes that reach 90 %
-        of the way from its own least score to its own largest.
+        that every plane with structure gets a mask, however far from focus. "peak": one for the
+        stack, and a pixel is in focus only in the planes that reach 90 % of the way from its own
+        least score through z to its own largest.
     fusion
         How several measures join, each scaled to its own range over the stack: "mean" or "max".
     mode
@@ -150,7 +150,10 @@ def weak_labels(
     ranges = {name: score_range(lattices) for name, lattices in scores.items()}
     if any(np.isnan(low) for low, _ in ranges.values()):
         return chosen.declined(Status.FAILED, "no window is free of NaN or infinite pixels")
-    if all(is_like_noise(name, lattices, plan) for name, lattices in scores.items()):
+    if all(
+        is_like_noise(name, lattices, plan, evidence.unevenness)
+        for name, lattices in scores.items()
+    ):
         return chosen.declined(
             Status.FLAT, "no place of any plane is sharper than another within the noise"
         )
@@ -268,7 +271,7 @@ def _split_maps(
             f"{phase.before} and {phase.after} correlate {phase.correlation:.2f}), so that the "
             "sharpest-looking pixels are not in focus",
         )
-    thresholds = _thresholds(chosen, fused, best, ceiling)
+    thresholds = _thresholds(chosen, fused, ceiling)
     masks = np.empty(field.shape, dtype=np.bool_)
     for z, cells in enumerate(fused):
         sharp = cells > thresholds[z]
@@ -294,9 +297,7 @@ def _split_maps(
     )  # fmt: skip
 
 
-def _thresholds(
-    chosen: _Chosen, fused: FusedMaps, best: NDArray[np.float32], ceiling: float
-) -> Float[np.ndarray, " z"]:
+def _thresholds(chosen: _Chosen, fused: FusedMaps, ceiling: float) -> Float[np.ndarray, " z"]:
     """One threshold a plane, none below what noise reaches; NaN where a plane has no score."""
     weights = chosen.plan.weights
 
@@ -306,5 +307,4 @@ def _thresholds(
 
     if chosen.per == "plane":
         return np.array([of([cells]) for cells in fused])
-    value = of(fused) if chosen.per == "stack" else of([best])
-    return np.full(fused.planes, value)
+    return np.full(fused.planes, of(fused))
