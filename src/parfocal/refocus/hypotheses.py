@@ -17,10 +17,14 @@ cut-offs, as its square: pictures have most of their power where it is lowest.""
 ITERATIONS = 2
 DAMPING = 0.2
 """Standard deviations added to both sides of a ratio: dim pixels would follow their noise."""
+LEAST_LIGHT = 0.02
+"""Of the start above the floor, in standard deviations: what is 0 stays so."""
 LEAST_NOISE = 3e-3
 """Of the noise's standard deviation, in those of the image."""
 NORMAL_MEDIAN = 0.6745
 FLOOR_RANK = 0.01
+MOST_RANKED = 2**16
+"""Pixels of an image that are put in order, at least; of larger ones some are left out."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,8 +74,10 @@ def levels_of(images: Float[Tensor, "b y x"]) -> Levels:
     small = (images - mean[:, None, None]) / spread[:, None, None]
     bend = small.new_tensor([1.0, -2.0, 1.0])
     rough = functional.conv2d(small[:, None], (bend[:, None] * bend)[None, None]).flatten(1)
+    rough = rough[:, :: max(1, rough.shape[1] // MOST_RANKED)]
     noise = rough.abs().median(1).values / (6.0 * NORMAL_MEDIAN)
     smooth = functional.avg_pool2d(small[:, None], 5, 1).flatten(1)
+    smooth = smooth[:, :: max(1, smooth.shape[1] // MOST_RANKED)]
     rank = max(1, round(FLOOR_RANK * smooth.shape[1]))
     return Levels(
         mean=mean,
@@ -127,17 +133,22 @@ def views_of(
     radius2 = (y[:, None].square() + x.square()) / (2.0 * CORNER * pixel[:, None, None]).square()
     power = levels.noise.square()
     power = REGULAR * power / (1.0 - power).clamp(min=0.05)
-    noise = (power[:, None, None] * (1.0 + radius2))[:, None]
-    floor = levels.floor[:, None, None, None]
-    spectra = torch.fft.rfft2(small)[:, None]
-    start = torch.fft.irfft2(spectra * transfers / (transfers.square() + noise), s=size)
-    guess = start.sub_(floor).clamp_(min=0.02)
-    seen = (small[:, None] - floor).clamp_(min=0.0).add_(DAMPING)
-    for _ in range(ITERATIONS):
-        model = torch.fft.irfft2(torch.fft.rfft2(guess).mul_(transfers), s=size)
-        ratio = seen / model.clamp_(min=0.0).add_(DAMPING)
-        guess.mul_(torch.fft.irfft2(torch.fft.rfft2(ratio).mul_(transfers), s=size).clamp_(min=0))
-    return torch.cat([small[:, None], guess.add_(floor)], 1)
+    noise = power[:, None, None] * (1.0 + radius2)
+    floor = levels.floor[:, None, None]
+    spectra = torch.fft.rfft2(small)
+    seen = (small - floor).clamp_(min=0.0).add_(DAMPING)
+    views = images.new_empty(len(images), 1 + transfers.shape[1], *size)
+    views[:, 0] = small
+    for number, transfer in enumerate(transfers.unbind(1), start=1):  # one by one: less memory
+        start = torch.fft.irfft2(spectra * (transfer / (transfer.square() + noise)), s=size)
+        guess = start.sub_(floor).clamp_(min=LEAST_LIGHT)
+        for _ in range(ITERATIONS):
+            model = torch.fft.irfft2(torch.fft.rfft2(guess).mul_(transfer), s=size)
+            ratio = torch.div(seen, model.clamp_(min=0.0).add_(DAMPING), out=model)
+            more = torch.fft.irfft2(torch.fft.rfft2(ratio).mul_(transfer), s=size)
+            guess.mul_(more.clamp_(min=0.0))
+        torch.add(guess, floor, out=views[:, number])
+    return views
 
 
 def refocus_facts(

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -42,6 +42,16 @@ class Step:
     what: str
     done: int
     total: int
+
+
+@runtime_checkable
+class SeesObjects(Protocol):
+    """A recipe that names the specimens it trains on."""
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Rows of ``SPECIMENS``."""
+        ...
 
 
 def make_model(
@@ -133,7 +143,7 @@ def make_model(
     return card
 
 
-def require_unseen(recipe: PairRecipe, held_out: HeldOut) -> None:
+def require_unseen(recipe: SeesObjects, held_out: HeldOut) -> None:
     """Raise InputError if a held-out specimen is of a family that is trained on."""
     families = {row.name: row.family for row in SPECIMENS}
     seen = {families.get(name, name) for name in recipe.objects}
