@@ -13,7 +13,18 @@ import typer
 from typer.main import get_command
 
 from parfocal import __version__
-from parfocal.cli import benchmark, demo, doctor, drive, models, predict, score, simulate, train
+from parfocal.cli import (
+    benchmark,
+    demo,
+    doctor,
+    drive,
+    models,
+    predict,
+    score,
+    segment,
+    simulate,
+    train,
+)
 from parfocal.cli.exits import CALL_IS_WRONG, DONE, INTERRUPTED, SOME_FAILED, CallError
 from parfocal.cli.printable import printable
 from parfocal.core.errors import ParfocalError
@@ -32,6 +43,7 @@ app = typer.Typer(
 )
 app.command("score")(score.score)
 app.command("predict")(predict.predict)
+app.command("segment")(segment.segment)
 app.command("simulate")(simulate.simulate)
 app.command("drive")(drive.drive)
 app.command("train")(train.train)

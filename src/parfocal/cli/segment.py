@@ -1,0 +1,262 @@
+"""``parfocal segment``: which pixels of each stack are in focus, and what they make up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parfocal.cli.exits import CallError
+
+STACK, OPTICS = "How the stack was taken", "Optics"
+ASKING, MAKING, OUTPUT = "What is in focus", "What is written to the folder", "Output"
+
+
+def segment(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT",
+            help="Files, folders, globs, or a stacks.toml.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="<kind>",
+            help="rule (a focus measure and a threshold) or network.",
+            rich_help_panel=ASKING,
+        ),
+    ] = "rule",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A network's name, or its folder; in-focus-widefield if not given.",
+            rich_help_panel=ASKING,
+        ),
+    ] = None,
+    measure: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[,NAME]",
+            help="Focus measure of the rule, or several, fused; std if not given, 'list' shows "
+            "them all.",
+            rich_help_panel=ASKING,
+        ),
+    ] = None,
+    threshold: Annotated[
+        str | None,
+        typer.Option(
+            help="A rule's: otsu, li, triangle, ...; a network's: a probability.",
+            rich_help_panel=ASKING,
+        ),
+    ] = None,
+    per: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<kind>",
+            help="What a rule splits: peak, stack or plane.",
+            rich_help_panel=ASKING,
+        ),
+    ] = None,
+    window_px: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PX[,PX]", help="Sides of the rule's windows.", rich_help_panel=ASKING
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=ASKING)] = "cpu",
+    z_step_um: Annotated[
+        float | None, typer.Option(help="Distance between planes in um.", rich_help_panel=STACK)
+    ] = None,
+    planes: Annotated[
+        bool,
+        typer.Option(
+            "--planes",
+            help="The z step is unknown: answer in plane numbers.",
+            rich_help_panel=STACK,
+        ),
+    ] = False,
+    pixel_um: Annotated[
+        float | None,
+        typer.Option(help="Pixel size in the object in um.", rich_help_panel=STACK),
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="Channel, by name or number.", rich_help_panel=STACK)
+    ] = None,
+    time: Annotated[
+        int | None, typer.Option(help="Time point, from 0.", min=0, rich_help_panel=STACK)
+    ] = None,
+    position: Annotated[
+        str | None, typer.Option(help="Position, by name or number.", rich_help_panel=STACK)
+    ] = None,
+    crop_common: Annotated[
+        bool,
+        typer.Option(
+            "--crop-common",
+            help="Planes of unequal size: use the field they share.",
+            rich_help_panel=STACK,
+        ),
+    ] = False,
+    na: Annotated[
+        float | None, typer.Option(help="Numerical aperture.", rich_help_panel=OPTICS)
+    ] = None,
+    wavelength_nm: Annotated[
+        float | None, typer.Option(help="Detected wavelength in nm.", rich_help_panel=OPTICS)
+    ] = None,
+    immersion_index: Annotated[
+        float | None,
+        typer.Option(help="1.0 air, 1.333 water, 1.515 oil.", rich_help_panel=OPTICS),
+    ] = None,
+    sample_index: Annotated[
+        float | None,
+        typer.Option(help="Refractive index around the specimen.", rich_help_panel=OPTICS),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write here, one name a field; masks and heights if nothing else is asked.",
+            rich_help_panel=MAKING,
+        ),
+    ] = None,
+    masks: Annotated[
+        bool, typer.Option("--masks", help="Masks of each plane.", rich_help_panel=MAKING)
+    ] = False,
+    probabilities: Annotated[
+        bool,
+        typer.Option(
+            "--probabilities", help="What a network's masks are made of.", rich_help_panel=MAKING
+        ),
+    ] = False,
+    sections: Annotated[
+        bool,
+        typer.Option(
+            "--sections",
+            help="Each plane's light above background where it is in focus, and the projection "
+            "of them.",
+            rich_help_panel=MAKING,
+        ),
+    ] = False,
+    height: Annotated[
+        bool,
+        typer.Option(
+            "--height", help="Height, coverage and layers of each pixel.", rich_help_panel=MAKING
+        ),
+    ] = False,
+    labels: Annotated[
+        bool,
+        typer.Option("--labels", help="Numbered connected structures.", rich_help_panel=MAKING),
+    ] = False,
+    least_voxels: Annotated[
+        int | None,
+        typer.Option(help="Smallest structure that is numbered.", min=1, rich_help_panel=MAKING),
+    ] = None,
+    mesh: Annotated[
+        str | None,
+        typer.Option(metavar="<kind>", help="A surface: ply or obj.", rich_help_panel=MAKING),
+    ] = None,
+    file_format: Annotated[
+        str,
+        typer.Option("--format", metavar="<kind>", help="ome-zarr or ome-tiff.",
+                     rich_help_panel=MAKING),
+    ] = "ome-zarr",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print a CSV table.", rich_help_panel=OUTPUT)
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write the JSON or CSV to this file.", rich_help_panel=OUTPUT),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write one HTML page with overlays.", rich_help_panel=OUTPUT),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=OUTPUT),
+    ] = False,
+) -> int:  # fmt: skip
+    """Say which pixels of each plane are in focus, and at which height they lie.
+
+    Of that it cuts optical sections, numbers the structures and wraps them in a surface. The rule
+    needs no optics; a network reads them from the file, or is told.
+    """
+    if measure == "list":
+        from parfocal.cli.catalogue import print_measures
+
+        return print_measures()
+    if not inputs:
+        raise CallError("no input: give files, folders or globs. See: parfocal segment --help")
+    if "" in inputs:
+        raise CallError("an INPUT is empty; give files, folders or globs (. is this folder).")
+    from parfocal.cli.request import check_optics, choose_form
+    from parfocal.cli.segment_request import (
+        FORMATS,
+        MESHES,
+        PARTS,
+        SegmentRequest,
+        check_method,
+        check_wanted,
+        parse_threshold,
+        parse_windows,
+    )
+
+    check_optics(na, immersion_index)
+    cut = parse_threshold(threshold)
+    given = {"--model": model, "--measure": measure, "--per": per, "--window-px": window_px}
+    check_method(method, given | {"--threshold": cut})
+    for flag, value, known in (("--format", file_format, FORMATS), ("--mesh", mesh, MESHES)):
+        if value is not None and value not in known:
+            raise CallError(f"{flag} {value!r}: choose one of: {', '.join(known)}.")
+    flags = (masks, probabilities, sections, height, labels)
+    asked = tuple(name for name, flag in zip(PARTS, flags, strict=True) if flag)
+    wanted = check_wanted(out, asked, mesh, method=method)
+    if least_voxels is not None and not labels:
+        raise CallError("--least-voxels belongs to --labels.")
+    request = SegmentRequest(
+        inputs=tuple(inputs),
+        opening={
+            "z_step_um": z_step_um,
+            "pixel_um": pixel_um,
+            "channel": channel,
+            "time": time,
+            "position": position,
+            "crop_common": crop_common,
+            "z_in_planes": planes,
+            "na": na,
+            "wavelength_nm": wavelength_nm,
+            "immersion_index": immersion_index,
+            "sample_index": sample_index,
+        },
+        method=method,
+        model=model or "in-focus-widefield",
+        measures=tuple(name.strip() for name in (measure or "std").split(",")),
+        threshold=cut,
+        per=per,
+        window_px=parse_windows(window_px),
+        device=device,
+        out=out,
+        wanted=wanted,
+        mesh=mesh,
+        least_voxels=least_voxels,
+        ending=FORMATS[file_format],
+        form=choose_form(as_json=as_json, as_csv=as_csv, output=output),
+        output=output,
+        report=report,
+        overwrite=overwrite,
+        debug=debug,
+    )
+    from parfocal.cli.segmenting import run_segment  # loads torch: only when the call is right
+
+    return run_segment(request)
