@@ -34,6 +34,7 @@ ARCHITECTURES = (
     ArchitectureRow("parfocal.nets.li2021:Li2021Network", verb="predict"),
     ArchitectureRow("parfocal.nets.spectrum:SpectrumNetwork", verb="predict"),
     ArchitectureRow("parfocal.nets.spectrum:SpectrumPerceptron", verb="predict"),
+    ArchitectureRow("parfocal.nets.refocus_unet:RefocusNetwork", verb="refocus"),
     ArchitectureRow("parfocal.nets.focus_unet:FocusUnet", verb="segment"),
     ArchitectureRow("parfocal.nets.li2023:Li2023Network", verb="segment"),
 )

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from parfocal.nets.pair import BANDS, LEAST_ENERGY, REDUCTION_PX, band_energies, cell_moments
+from parfocal.nets.pair import BANDS, LEAST_ENERGY, REDUCTION_PX, cell_moments
 
 STEP = 2
 """Pixels that are folded into channels, along y and along x."""
@@ -131,8 +131,7 @@ class RefocusNetwork(nn.Module):
         finest, and a view of too far a distance has too much of them.
         """
         cells = functional.avg_pool2d(found, self.cell)
-        bands = band_energies(views) if self.training else cell_moments(views)[1]
-        energies = (bands + LEAST_ENERGY).log() / 3.0
+        energies = (cell_moments(views)[1] + LEAST_ENERGY).log() / 3.0
         optics = facts[:, :, None, None].expand(-1, -1, *cells.shape[2:])
         told = torch.cat([cells.float(), energies, optics.float()], 1)
         distance: Tensor = self.distance(told).float()

@@ -14,6 +14,7 @@ from torch import Tensor
 from parfocal.core.device import pick_device
 from parfocal.core.results import Refocused, Status
 from parfocal.core.setup import OpticalSetup
+from parfocal.core.shapes import as_float_tensor
 from parfocal.models.card import ModelCard
 from parfocal.refocus.fitness import (
     Extremes,
@@ -263,5 +264,8 @@ def _said(distance: Distance) -> str:
 
 
 def _pixels(image: Any) -> NDArray[Any]:
-    """The input as it is."""
-    return image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
+    """The input as it is, as floating-point numbers that hold every count."""
+    kept: NDArray[Any] = as_float_tensor(
+        image if isinstance(image, Tensor) else np.asarray(image), device="cpu"
+    ).numpy()
+    return kept

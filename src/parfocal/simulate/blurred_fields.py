@@ -297,7 +297,9 @@ class BlurredFields:
         photons = torch.exp(self._uniform(low, high, count))
         if self._fixed is not None:
             photons = torch.full_like(photons, self._fixed.photons)
-        background = photons * self._uniform(0.0, 2.0, count) * self._uniform(0.0, 1.0, count).square()
+        background = (
+            photons * self._uniform(0.0, 2.0, count) * self._uniform(0.0, 1.0, count).square()
+        )
         clips = self._uniform(0.0, 1.0, count) < SATURATED
         share = torch.where(clips, self._uniform(0.5, 0.9, count), 3.0)
         correlates = self._uniform(0.0, 1.0, count) < CORRELATED

@@ -85,6 +85,13 @@ RECIPES = (
                "peak_rate": 3e-4, "validation": 2},
     ),
     RecipeRow(
+        name="deep-r-fluorescence",
+        what="one blurred fluorescence image into focus, by simulated optics alone",
+        settings="parfocal.train.refocus_task:RefocusRecipe",
+        maker="parfocal.train.refocus_making:make_refocuser",
+        quick={"steps": 300, "epoch_steps": 100},
+    ),
+    RecipeRow(
         name="in-focus",
         what="which pixels of a thick specimen's planes are in focus, by simulated optics alone",
         settings="parfocal.train.in_focus_task:InFocusRecipe",

@@ -137,12 +137,12 @@ def measure_trust(
     worse = is_worse(own)
     answered = np.array([trial.clear <= calibration.most_clear for trial in own])
     flux = np.array([trial.flux for trial in own])
-    ranked = np.array([trial.ranked for trial in own])
+    ranked = [trial.ranked for trial in own if math.isfinite(trial.ranked)]
     metrics |= {
         "declined_for_transmitted_light": float(1 - answered.mean()),
         "worse_than_input": float(worse.mean()),
         "auc_worse_than_input": area_under_curve(1 - verdicts, worse),
-        "rank_correlation_of_places": float(np.nanmean(ranked)),
+        "rank_correlation_of_places": float(np.mean(ranked)) if ranked else math.nan,
         "rank_correlation_of_images": _ranked(own),
         "flux_within_5_percent_before": float((np.abs(flux - 1) < 0.05).mean()),
         "median_error_dof": float(np.median([abs(trial.centre - trial.dof) for trial in own])),

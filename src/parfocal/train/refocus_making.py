@@ -159,7 +159,9 @@ def calibrated_refocuser(
     return card.model_copy(
         update={
             "calibration": calibration.model_dump(mode="json"),
-            "metrics": {name: round(value, 4) for name, value in metrics.items()},
+            "metrics": {
+                name: round(value, 4) for name, value in metrics.items() if math.isfinite(value)
+            },
             "coverage": {name: round(value, 4) for name, value in coverage.items()},
             "limits": (*card.limits, *faults),
         }
