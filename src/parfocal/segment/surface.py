@@ -17,6 +17,8 @@ from parfocal.segment.sections import require_answer
 BAND_PX = 2_000_000
 """Pixels whose sums are held at once."""
 LEAST_WEIGHT = 1e-6
+TIE = 1e-9
+"""Runs whose weights differ by a smaller share are alike: rounding must not choose."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -180,7 +182,7 @@ class _Runs:
         self.weight = np.where(begins, 0.0, self.weight) + heavy
         self.moment = np.where(begins, 0.0, self.moment) + heavy * (z_um - self.origin_um)
         self.cut = (self.cut & ~begins) | is_end
-        better = mask & (self.weight > self.best_weight)
+        better = mask & (self.weight > (1 + TIE) * self.best_weight)
         for best, now in (
             (self.best_weight, self.weight),
             (self.best_moment, self.moment),
