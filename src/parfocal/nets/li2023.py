@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -106,6 +107,18 @@ def scaled(counts: Float[Tensor, "*batch"], low: float, high: float) -> Float[Te
     tensor([0.0000, 0.5000])
     """
     return (counts - low) / max(high - low, 1e-12)
+
+
+def scaled_stack(counts: Real[np.ndarray, "z y x"]) -> Float[Tensor, "z y x"]:
+    """A stack as the network is given it: 0 .. 1 over all its planes.
+
+    Examples
+    --------
+    >>> scaled_stack(np.array([[[100, 300]], [[200, 500]]])).flatten().tolist()
+    [0.0, 0.5, 0.25, 1.0]
+    """
+    low, high = float(counts.min()), float(counts.max())
+    return scaled(torch.from_numpy(counts.astype(np.float32)), low, high)
 
 
 def plane_probabilities(

@@ -67,6 +67,10 @@ SEGMENTERS = (
         architecture="parfocal.nets.focus_unet:FocusUnet",
         segmenter="parfocal.segment.unet_segmenter:UnetSegmenter",
     ),
+    SegmenterRow(
+        architecture="parfocal.nets.li2023:Li2023Network",
+        segmenter="parfocal.segment.li2023_segmenter:Li2023Segmenter",
+    ),
 )
 
 

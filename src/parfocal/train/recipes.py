@@ -85,6 +85,15 @@ RECIPES = (
                "peak_rate": 3e-4, "validation": 2},
     ),
     RecipeRow(
+        name="li2023",
+        what="pixels in focus by the U-Net of Li 2023, on weak labels and a few true masks",
+        settings="parfocal.train.li2023_task:Li2023Recipe",
+        maker="parfocal.train.li2023_making:make_li2023",
+        quick={"each": 6, "patch_px": 128, "batch": 8, "steps": 600, "epoch_steps": 75,
+               "tuning_steps": 2000, "tuning_epoch_steps": 250, "rate": 1e-3,
+               "tuning_rate": 3e-4, "rate_falls": True, "patience": 4},
+    ),
+    RecipeRow(
         name="deep-r-fluorescence",
         what="one blurred fluorescence image into focus, by simulated optics alone",
         settings="parfocal.train.refocus_task:RefocusRecipe",
