@@ -131,7 +131,8 @@ class RefocusNetwork(nn.Module):
         finest, and a view of too far a distance has too much of them.
         """
         cells = functional.avg_pool2d(found, self.cell)
-        energies = (cell_moments(views)[1] + LEAST_ENERGY).log() / 3.0
+        # Differences of sums: next to nothing may come out below 0.
+        energies = (cell_moments(views)[1].clamp(min=0.0) + LEAST_ENERGY).log() / 3.0
         optics = facts[:, :, None, None].expand(-1, -1, *cells.shape[2:])
         told = torch.cat([cells.float(), energies, optics.float()], 1)
         distance: Tensor = self.distance(told).float()

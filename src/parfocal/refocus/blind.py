@@ -3,18 +3,47 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from parfocal.core.errors import MetadataError
 from parfocal.core.results import Refocused
 from parfocal.core.setup import OpticalSetup
+from parfocal.models.card import ModelCard
 from parfocal.models.catalog import find_model
 from parfocal.models.package import CARD, load_model
 from parfocal.refocus.refocuser import BlindRefocuser, Untrusted
 
 DEFAULT_MODEL = "deep-r-fluorescence"
-ARCHITECTURE = "parfocal.nets.refocus_unet:RefocusNetwork"
+REFOCUSERS = {
+    "parfocal.nets.refocus_unet:RefocusNetwork": "parfocal.refocus.refocuser:BlindRefocuser",
+    "parfocal.nets.luo2020:Luo2020Generator": "parfocal.refocus.published:PublishedRefocuser",
+}
+"""What is built from cards of each architecture; nothing is imported by it."""
+
+
+@runtime_checkable
+class Refocuser(Protocol):
+    """What ``load_refocuser`` gives: a network with its card, asked for one image at a time."""
+
+    card: ModelCard
+
+    @property
+    def name(self) -> str:
+        """Name in the catalogue."""
+        ...
+
+    def refocus(
+        self,
+        image: Any,
+        *,
+        setup: OpticalSetup | None = None,
+        saturation_counts: float | None = None,
+        untrusted: Untrusted = "answer",
+    ) -> Refocused:
+        """Bring one image (y, x) into focus, or say why not."""
+        ...
 
 
 def blind(
@@ -72,7 +101,7 @@ def blind(
     >>> result.status.value, result.image is None
     ('blank', True)
     """
-    return load_refocuser(model, device=device).refocus(
+    return _found(model, device).refocus(
         image, setup=setup, saturation_counts=saturation_counts, untrusted=untrusted
     )
 
@@ -83,7 +112,7 @@ def load_refocuser(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") ->
     Raises
     ------
     MetadataError
-        If the model is no refocusing network.
+        If the model is no refocusing network with trust.
     UnknownNameError, ReadError
         If there is no such model, or it cannot be read.
 
@@ -92,19 +121,31 @@ def load_refocuser(model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") ->
     >>> load_refocuser().name
     'deep-r-fluorescence'
     """
+    refocuser = _found(model, device)
+    if not isinstance(refocuser, BlindRefocuser):
+        raise MetadataError(
+            f"{refocuser.name} knows no distance and no trust: ask it by parfocal.refocus.blind, "
+            f"or load a model like {DEFAULT_MODEL}."
+        )
+    return refocuser
+
+
+def _found(model: str | Path, device: str) -> Refocuser:
     folder = Path(model) if Path(model).is_dir() else find_model(str(model)).folder
     card = folder / CARD
-    written = card.stat().st_mtime_ns if card.is_file() else 0
-    return _loaded(folder, device, written)
+    return _loaded(folder, device, card.stat().st_mtime_ns if card.is_file() else 0)
 
 
 @lru_cache(maxsize=4)
-def _loaded(folder: Path, device: str, written: int) -> BlindRefocuser:
+def _loaded(folder: Path, device: str, written: int) -> Refocuser:
     """One refocuser of a folder, as it was written at that time."""
     networks, card = load_model(folder)
-    if card.architecture != ARCHITECTURE:
+    address = REFOCUSERS.get(card.architecture)
+    if address is None:
         raise MetadataError(
-            f"{card.name} refocuses nothing: its architecture is {card.architecture}, and "
-            f"{ARCHITECTURE} is needed; see parfocal train --list."
+            f"{card.name} refocuses nothing: its architecture is {card.architecture}, and one of "
+            f"{', '.join(REFOCUSERS)} is needed; see parfocal train --list."
         )
-    return BlindRefocuser(networks, card, device=device)
+    module, _, name = address.partition(":")
+    refocuser: Refocuser = getattr(import_module(module), name)(networks, card, device=device)
+    return refocuser

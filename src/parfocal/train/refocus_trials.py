@@ -207,9 +207,9 @@ def deconvolved(drawn: BlurredBatch, k: int) -> Float[Tensor, "y x"]:
     return result + background
 
 
-def cut(field: Float[Tensor, "y x"]) -> Float[Tensor, "v u"]:
+def cut(field: Float[Tensor, "*b y x"]) -> Float[Tensor, "*b v u"]:
     """A field without its edge."""
-    return field[EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX]
+    return field[..., EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX]
 
 
 def _scores(shown: Float[Tensor, "1 y x"], truth: Float[Tensor, "1 y x"]) -> tuple[float, float]:
