@@ -28,7 +28,7 @@ from parfocal.evaluate.pictures import contrast_limits, grey_jpeg, scale_bar, sh
 from parfocal.evaluate.segment_fields import SegmentRecord, thinned
 from parfocal.evaluate.wording import decimals_for
 from parfocal.segment.mesh import mesh_of
-from parfocal.segment.surface import FocusHeight
+from parfocal.segment.surface import FocusHeight, plane_widths
 
 CONTOUR = "#ffb000"
 SHOWN_PX = 560
@@ -221,8 +221,9 @@ def volume_png(masks: FocusMasks, scale: tuple[float, float]) -> tuple[str, str]
     if len(corners):
         axes.add_collection3d(_shaded(corners, scale))
     _, size_y, size_x = small.shape
-    z_low, z_high = float(small.z_um.min()), float(small.z_um.max())
-    wide, deep = pixel * max(size_x, size_y), max(z_high - z_low, 1e-9)
+    half = float(plane_widths(small.z_um).max()) / 2  # a plane is as thick as its step
+    z_low, z_high = float(small.z_um.min()) - half, float(small.z_um.max()) + half
+    wide, deep = pixel * max(size_x, size_y), z_high - z_low
     true_scale = small.z_known and small.pixel_um is not None
     stretch = max(1.0, SQUASHED * wide / deep) if true_scale else 0.4 * wide / deep
     axes.set(xlim=(0, pixel * size_x), ylim=(pixel * size_y, 0), zlim=(z_low, z_high))

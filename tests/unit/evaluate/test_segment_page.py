@@ -139,8 +139,9 @@ def test_thinned_masks_fit_binned_planes(skip):
 def test_a_flat_volume_is_stretched_and_says_so():
     drawn = np.zeros((3, 40, 40), bool)
     drawn[1, 10:30, 10:30] = True
-    assert volume_png(masks_of(drawn), (0.0, 2.0))[1] == "z stretched 2.2 times"
+    assert volume_png(masks_of(drawn), (0.0, 2.0))[1] == "z stretched 1.5 times"
     assert volume_png(masks_of(drawn, step_um=5.0), (0.0, 10.0))[1] == ""
+    assert volume_png(masks_of(drawn[1:2], pixel_um=0.1), (0.0, 2.0))[1] == ""
     assert volume_png(masks_of(drawn, z_known=False), (0.0, 2.0))[1] == "z not to scale"
 
 
