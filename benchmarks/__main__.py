@@ -7,6 +7,7 @@ import argparse
 from benchmarks.led import print_led
 from benchmarks.maps import print_maps
 from benchmarks.predictor import print_predictor
+from benchmarks.segment import print_segment
 from benchmarks.simulation import print_simulation
 from benchmarks.spectra import print_spectra
 from benchmarks.timing import describe_machine
@@ -16,7 +17,7 @@ def main() -> None:
     """Run all benchmarks and print them as tables, each ratio from one run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds: about a minute")
-    tables = ("maps", "spectra", "simulation", "predictor", "led")
+    tables = ("maps", "spectra", "simulation", "predictor", "led", "segment")
     parser.add_argument("--only", choices=tables, help="one table")
     options = parser.parse_args()
     print(describe_machine())
@@ -30,6 +31,8 @@ def main() -> None:
         print_predictor(quick=options.quick)
     if options.only in (None, "led"):
         print_led(quick=options.quick)
+    if options.only in (None, "segment"):
+        print_segment(quick=options.quick)
 
 
 if __name__ == "__main__":
