@@ -55,6 +55,12 @@ CATALOG: tuple[ModelRow, ...] = (
         "one image by an off-axis LED of a 20x/0.5, phase specimens",
         SHIPPED / "led-phase",
     ),
+    ModelRow(
+        "deep-r-fluorescence",
+        "refocus",
+        "one blurred fluorescence image into focus, on any microscope",
+        SHIPPED / "deep-r-fluorescence",
+    ),
 )
 """The networks that ship with the package, each in its folder of ``SHIPPED``."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from parfocal.refocus.blind import blind
 from parfocal.refocus.deconvolution import deconvolve
 from parfocal.refocus.iterations import landweber, richardson_lucy
 from parfocal.refocus.linear import wiener
 from parfocal.refocus.psfs import defocus_psf
 
-__all__ = ["deconvolve", "defocus_psf", "landweber", "richardson_lucy", "wiener"]
+__all__ = ["blind", "deconvolve", "defocus_psf", "landweber", "richardson_lucy", "wiener"]
