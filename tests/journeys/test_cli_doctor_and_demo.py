@@ -62,6 +62,8 @@ def test_demo_finds_what_is_known_and_writes_its_page(tmp_path, parfocal, monkey
     assert "4 predictions: 4 answered." in out
     assert "Defocus predicted from two images" in page
     assert page.count('class="over"') == 4
+    assert "Pixels in focus in a thick specimen" in page
+    assert re.search(r"^li2023 by rule +found ", out, re.MULTILINE)
 
 
 def test_without_a_network_the_demo_says_so(tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""What ``parfocal demo`` does: known stacks scored, a microscope focused, its images predicted."""
+"""What ``parfocal demo`` does: known stacks scored, a microscope focused, its images rescued."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from parfocal.cli.outputs import write_text
 from parfocal.cli.predictions import Predictions
 from parfocal.cli.progress import progress
 from parfocal.cli.scoring import FIELD_FAULTS, Outcome
+from parfocal.cli.segmentations import Segmentations
 from parfocal.cli.strategies import (
     focused_by,
     print_strategies,
@@ -46,7 +47,8 @@ MANIFEST = Path("shared/data/stacks.toml")
 INTRODUCTION = (
     "Real images, brought out of focus by known amounts, and real stacks where they are present: "
     "each is scored without being told where its focus is. A simulated microscope, brought to "
-    "focus by every search; and its defocus, predicted from two images."
+    "focus by every search; its defocus, predicted from two images; and the pixels in focus of a "
+    "thick specimen."
 )
 
 
@@ -118,9 +120,10 @@ def run_demo(place: Path, *, debug: bool) -> int:
     real = [] if manifest is None else find_stacks([manifest], crop_common=True, z_in_planes=True)
     trials = chain(map(_shipped, shipped_trials()), map(_real, real))
     report, outcome, runs = Report(total=0), Outcome(), list[FocusRun]()
-    predictions = Predictions()
+    chapters = (Predictions(), Segmentations())
     searches = strategies()
-    with progress(SHIPPED_TRIALS + len(real) + len(searches) + 1, "demo") as begin:
+    total = SHIPPED_TRIALS + len(real) + len(searches) + len(chapters)
+    with progress(total, "demo") as begin:
         for name, open_it in trials:
             begin(name)
             try:
@@ -133,15 +136,18 @@ def run_demo(place: Path, *, debug: bool) -> int:
                 runs.append(focused_by(name))
             except FIELD_FAULTS as error:
                 outcome.fail(f"{name} search", error, debug=debug)
-        begin("predictions")
-        try:
-            predictions.make()
-        except FIELD_FAULTS as error:
-            outcome.fail("predictions", error, debug=debug)
+        for part in chapters:
+            what = type(part).__name__.lower()
+            begin(what)
+            try:
+                part.make()
+            except FIELD_FAULTS as error:
+                outcome.fail(what, error, debug=debug)
     _print(outcome.records)
     typer.echo("")
     print_strategies(runs)
-    predictions.show()
+    for part in chapters:
+        part.show()
     seconds = time.perf_counter() - started
     header = ReportHeader(
         title="parfocal demonstration",
@@ -151,11 +157,13 @@ def run_demo(place: Path, *, debug: bool) -> int:
         settings={"took": f"{seconds:.0f} s", "python": sys.version.split()[0]},
         introduction=INTRODUCTION,
     )
-    chapters = (strategies_chapter(runs) if runs else "") + predictions.chapter()
-    write_text(place, report.page(header, failed=outcome.failed, chapters=chapters))
+    pages = (strategies_chapter(runs) if runs else "") + "".join(
+        part.chapter() for part in chapters
+    )
+    write_text(place, report.page(header, failed=outcome.failed, chapters=pages))
+    counted = ", ".join(f"{len(part.records)} {type(part).__name__.lower()}" for part in chapters)
     typer.echo(
-        f"{len(outcome.records)} fields, {len(runs)} searches and {len(predictions.records)} "
-        f"predictions in {seconds:.0f} s; "
+        f"{len(outcome.records)} fields, {len(runs)} searches, {counted} in {seconds:.0f} s; "
         f"report: {place.resolve()}"
     )
     return SOME_FAILED if outcome.failed else DONE
