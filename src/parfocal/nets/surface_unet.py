@@ -1,0 +1,132 @@
+"""From views of an image on a surface, one for each assumed height, to the image there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from parfocal.nets.refocus_unet import STEP, Block
+
+MULTIPLE_PX = 16
+"""Of the sides of what comes in."""
+FAR_DOF = 8.0
+
+
+class SurfaceMaps(NamedTuple):
+    """What the network says of a batch; images in the units of its views.
+
+    Parameters
+    ----------
+    shown
+        The image on the surface.
+    mixed
+        The mix of the views alone, before the network's own correction.
+    scores
+        Logits of the views at each place; their softmax is the mix.
+    scales
+        Logarithms of the mean absolute error of ``shown``, and of the first view.
+    """
+
+    shown: Float[Tensor, "b y x"]
+    mixed: Float[Tensor, "b y x"]
+    scores: Float[Tensor, "b views v u"]
+    scales: Float[Tensor, "b 2 v u"]
+
+
+class SurfaceNetwork(nn.Module):
+    """A residual U-Net that finds at which height light lies, by which view of it is right.
+
+    Parameters
+    ----------
+    views
+        Images that come in: the one that was taken, the dark, and views by assumed heights.
+    widths
+        Channels of each level; each halves the sampling.
+    blocks
+        Residual blocks of each level, on the way down; one on the way up.
+    facts
+        Numbers that describe optics, noise and task.
+
+    Notes
+    -----
+    The wanted surface comes in as one more channel, the digital propagation matrix of [Wu2019]_.
+    The answer is a mix of the views, by weights that the network gives to each place, and a
+    correction. Built as ``RefocusNetwork`` is: no normalisation layers, space folded into
+    channels at the first layer, levels joined by sums.
+
+    Examples
+    --------
+    >>> network = SurfaceNetwork(views=3, widths=(8, 8), blocks=(1, 1), facts=2)
+    >>> maps = network(torch.zeros(2, 3, 32, 32), torch.zeros(2, 32, 32), torch.zeros(2, 2))
+    >>> maps.shown.shape, maps.scores.shape
+    (torch.Size([2, 32, 32]), torch.Size([2, 3, 16, 16]))
+    """
+
+    def __init__(
+        self,
+        *,
+        views: int = 13,
+        widths: Sequence[int] = (32, 64, 96, 128),
+        blocks: Sequence[int] = (1, 1, 1, 2),
+        facts: int = 5,
+    ) -> None:
+        super().__init__()
+        self.views = views
+        self.fold = nn.PixelUnshuffle(STEP)
+        self.stem = nn.Conv2d((views + 1) * STEP**2, widths[0], 3, padding=1)
+        self.optics = nn.Linear(facts, widths[0])
+        self.down = nn.ModuleList(
+            nn.Sequential(*(Block(width) for _ in range(count)))
+            for width, count in zip(widths, blocks, strict=True)
+        )
+        pairs = list(pairwise(widths))
+        self.coarser = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in pairs
+        )
+        self.finer = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairs)
+        self.up = nn.ModuleList(Block(fine) for fine, _ in pairs)
+        self.answer = nn.Conv2d(widths[0], views + STEP**2 + 2, 3, padding=1)
+        with torch.no_grad():
+            self.answer.weight.mul_(0.1)
+
+    def forward(
+        self,
+        views: Float[Tensor, "b k y x"],
+        surface_dof: Float[Tensor, "b y x"],
+        facts: Float[Tensor, "b f"],
+    ) -> SurfaceMaps:
+        """Look at views whose sides are multiples of ``MULTIPLE_PX``."""
+        told = torch.cat([views, surface_dof[:, None].to(views) / FAR_DOF], 1)
+        found: Tensor = self.stem(self.fold(told)) + self.optics(facts)[:, :, None, None]
+        kept = []
+        for number, down in enumerate(self.down):
+            found = down(found)
+            if number < len(self.coarser):
+                kept.append(found)
+                found = self.coarser[number](found)
+        for number in reversed(range(len(self.finer))):
+            wide = functional.interpolate(
+                self.finer[number](found), scale_factor=2.0, mode="bilinear", align_corners=False
+            )
+            found = self.up[number](kept[number] + wide)
+        return self._put_together(views.float(), self.answer(found).float())
+
+    def _put_together(self, views: Float[Tensor, "b k y x"], answer: Tensor) -> SurfaceMaps:
+        scores = answer[:, : self.views]
+        shares = functional.interpolate(
+            scores.softmax(1), scale_factor=float(STEP), mode="bilinear", align_corners=False
+        )
+        mixed = (shares * views).sum(1)
+        change = functional.pixel_shuffle(answer[:, self.views : self.views + STEP**2], STEP)
+        return SurfaceMaps(
+            shown=mixed + change[:, 0],
+            mixed=mixed,
+            scores=scores,
+            scales=answer[:, self.views + STEP**2 :],
+        )
