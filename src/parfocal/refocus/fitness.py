@@ -16,7 +16,7 @@ from parfocal.core.errors import InputError, MetadataError, ShapeError
 from parfocal.core.results import Status
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
-from parfocal.refocus.hypotheses import Levels, levels_of
+from parfocal.refocus.hypotheses import MOST_RANKED, Levels, levels_of
 from parfocal.refocus.tiling import Tile, resized
 
 FINEST_PIXEL, BEST_PIXEL = 0.2, 0.25
@@ -154,7 +154,32 @@ def field_levels(image: Any, tiles: Sequence[Tile], *, device: torch.device) -> 
         spread=spread[None],
         noise=(noise / spread).clamp(min=3e-3, max=1.0)[None],
         floor=((floor - mean) / spread)[None],
+        evenness=evenness(parts),
     )
+
+
+def evenness(parts: Sequence[Float[Tensor, "_ _"]]) -> float:
+    """How far the brightest pixels lie above the median, over the darkest below it.
+
+    One in two thousand is brighter or darker, of images smoothed over 3 x 3 px, but no fewer than
+    16. Transmitted light is about even (1) or darker than its surroundings; light on a dark ground
+    is far from it.
+
+    Examples
+    --------
+    >>> spot = torch.zeros(64, 64)
+    >>> spot[20:30, 20:30] = 5.0
+    >>> evenness([spot + torch.linspace(0, 1, 64)]) > 3, round(evenness([torch.rand(64, 64)]))
+    (True, 1)
+    """
+    values = []
+    for part in parts:
+        smooth = functional.avg_pool2d(part[None, None], 3, 1).flatten()
+        values.append(smooth[:: max(1, smooth.numel() // MOST_RANKED)])
+    ranked = torch.cat(values).sort().values
+    few = min(max(round(0.0005 * len(ranked)), 16), len(ranked) // 4)
+    low, middle, high = (float(ranked[k]) for k in (few, len(ranked) // 2, -1 - few))
+    return (high - middle) / max(middle - low, 1e-9 * max(1.0, abs(middle)))
 
 
 def _working_part(tile: Tile, image: Any, device: torch.device) -> Float[Tensor, "y x"]:

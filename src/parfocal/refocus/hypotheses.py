@@ -39,12 +39,15 @@ class Levels:
         Standard deviation of the noise, in those of the image.
     floor
         Level of the dark, in standard deviations above the mean.
+    evenness
+        How far the brightest pixels are above the median over how far the darkest are below it.
     """
 
     mean: Float[Tensor, " b"]
     spread: Float[Tensor, " b"]
     noise: Float[Tensor, " b"]
     floor: Float[Tensor, " b"]
+    evenness: float = 1.0
 
     def normalised(self, images: Float[Tensor, "b y x"]) -> Float[Tensor, "b y x"]:
         """Images in standard deviations from their mean."""

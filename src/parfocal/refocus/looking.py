@@ -29,6 +29,10 @@ TOLERATED = 0.02
 """Mean difference of a narrow network's answer, in those of the answer from its view."""
 
 
+COARSE_PX, POOLED_PX = 32, 8
+"""Standard deviation of the scale at which light stays where it is, and cells of it."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Look:
     """What an ensemble says of one image.
@@ -161,7 +165,8 @@ def look(
         size = (region.shape[0], region.shape[1])
         views = views_of(resized(region, work)[None], levels, transfers=transfers, pixel=pixel)
         maps = ensemble.ask(views, facts, is_narrow=ensemble.is_narrow)
-        answer = resized(levels.counts(maps.sharp)[0], size)
+        kept = with_coarse_light(maps.sharp, views[:, 0])
+        answer = resized(levels.counts(kept)[0], size)
         places = _enlarged(trust_of(maps.scales, calibration)[:, None], size)[0]
         weights = tile.weights().to(device)
         mine = tile.part_inside(weights)
@@ -184,6 +189,43 @@ def look(
         gain=float((sums.errors[1] / sums.errors[0].clamp(min=1e-12)).log()),
         flux=light_out / light_in if light_in > 0 else math.nan,
     )
+
+
+def with_coarse_light(
+    sharp: Float[Tensor, "b y x"], image: Float[Tensor, "b y x"]
+) -> Float[Tensor, "b y x"]:
+    """Give an answer the light of its image, place by place, at a scale that blur does not change.
+
+    A network errs in the level of places unlike those of training, such as far from all light.
+
+    Parameters
+    ----------
+    sharp, image
+        Of sides that are multiples of ``POOLED_PX``.
+
+    Notes
+    -----
+    Laws: offset-free, mirror-free; an answer that is the image, but for its level, becomes it.
+
+    Examples
+    --------
+    >>> image = torch.rand(1, 64, 64)
+    >>> bool(torch.allclose(with_coarse_light(image - 5.0, image), image, atol=1e-4))
+    True
+    """
+    missing = functional.avg_pool2d((image - sharp)[:, None], POOLED_PX)
+    reach = 3 * COARSE_PX // POOLED_PX
+    line = torch.arange(-reach, reach + 1, device=sharp.device) * (POOLED_PX / COARSE_PX)
+    bell = torch.exp(-0.5 * line.square())
+    bell = bell / bell.sum()
+    for kernel, around in (
+        (bell[:, None], (0, 0, reach, reach)),
+        (bell[None], (reach, reach, 0, 0)),
+    ):
+        wide = functional.pad(missing, around, mode="replicate")
+        missing = functional.conv2d(wide, kernel[None, None])
+    size = (sharp.shape[1], sharp.shape[2])
+    return sharp + functional.interpolate(missing, size=size, mode="bilinear")[:, 0]
 
 
 def _enlarged(maps: Float[Tensor, "1 c v u"], size: tuple[int, int]) -> Float[Tensor, "c y x"]:

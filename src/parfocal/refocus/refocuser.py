@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -38,6 +38,9 @@ from parfocal.refocus.trust import (
 Untrusted = Literal["answer", "input"]
 LEAST_TRUST = 0.5
 PASSED = "passed through"
+LEAST_EVEN, MOST_EVEN = 0.8, 3.0
+"""An image is darker than its surroundings, and so no fluorescence, where it is less even than the
+first; it is light on a dark ground, and no transmitted light, above the second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +130,7 @@ class BlindRefocuser:
         if isinstance(seen, Refocused):
             return seen
         facts = self.facts_of(*seen)
-        refusal = self._refusal(facts)
+        refusal = self.refusal(facts)
         if refusal is not None:
             return self._declined(*refusal, seen[0].sharp.shape)
         return self._conclude(asked, seen[0], facts, setup, untrusted)
@@ -161,6 +164,10 @@ class BlindRefocuser:
     def facts_of(self, seen: Look, levels: Levels) -> RefocusFacts:
         """What decides how far an answer is trusted."""
         distance, noise = distance_of(seen.logits, self.calibration), float(levels.noise)
+        if levels.evenness > MOST_EVEN:
+            distance = replace(distance, clear=0.0)
+        elif levels.evenness < LEAST_EVEN:
+            distance = replace(distance, clear=1.0)
         facts = verdict_facts(seen.gain, distance.centre, noise)
         return RefocusFacts(
             distance=distance,
@@ -175,9 +182,10 @@ class BlindRefocuser:
         """Whether the input is as good as it gets: in focus, or so near that nothing is won."""
         low, high = facts.distance.interval
         near, chance = self.calibration.pass_dof, self.calibration.pass_chance
-        return high <= near or (low < near and facts.verdict < chance)
+        is_doubtful = facts.verdict < chance or facts.gain < 0
+        return high <= near or (low < near and is_doubtful)
 
-    def _refusal(self, facts: RefocusFacts) -> tuple[Status, str] | None:
+    def refusal(self, facts: RefocusFacts) -> tuple[Status, str] | None:
         """Why the networks' answer is none."""
         calibration, distance = self.calibration, facts.distance
         if distance.clear > calibration.most_clear:
@@ -197,12 +205,16 @@ class BlindRefocuser:
                 f"the answer would hold {facts.flux:.2f} times the light of the input: it cannot "
                 "be believed"
             )
+        doubt = None
         if facts.verdict < LEAST_TRUST:
-            return Status.UNCERTAIN, (
-                f"{_said(distance)}, and the answer would be better than the input with a chance "
-                f"of {100 * facts.verdict:.0f} % only"
+            chance = f"{100 * facts.verdict:.0f} %"
+            doubt = f"the answer would be better than the input with a chance of {chance} only"
+        elif facts.gain < 0:
+            doubt = (
+                "the network expects a larger error of its answer than of the input: this is in "
+                "focus, or unlike anything it was trained on"
             )
-        return None
+        return None if doubt is None else (Status.UNCERTAIN, f"{_said(distance)}, and {doubt}")
 
     def _conclude(
         self, image: Any, seen: Look, facts: RefocusFacts, setup: OpticalSetup, untrusted: Untrusted

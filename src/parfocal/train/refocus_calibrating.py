@@ -161,12 +161,14 @@ def measure_images(
         if all(len(trial.psnr) > number for trial in trials):
             metrics[f"psnr_{name}"] = float(np.mean([trial.psnr[number] for trial in trials]))
             metrics[f"ssim_{name}"] = float(np.mean([trial.ssim[number] for trial in trials]))
-    given = [trial.psnr[0 if trial.is_passed else 1] for trial in trials]
-    metrics["psnr_given"] = float(np.mean(given))
+    got = [trial for trial in trials if not trial.is_declined]
+    metrics["declined"] = 1 - len(got) / len(trials)
     metrics["passed"] = float(np.mean([trial.is_passed for trial in trials]))
-    metrics["worse_than_input"] = float(
-        np.mean([g < t.psnr[0] - TOLERATED_DB for g, t in zip(given, trials, strict=True)])
-    )
+    if got:
+        given = np.array([trial.psnr[0 if trial.is_passed else 1] for trial in got])
+        gains = given - np.array([trial.psnr[0] for trial in got])
+        metrics["gain_given"] = float(gains.mean())
+        metrics["worse_than_input"] = float((gains < -TOLERATED_DB).mean())
     metrics["median_dof"] = float(np.median([trial.centre for trial in trials]))
     covered = float(np.mean([_is_inside(trial, calibration) for trial in trials]))
     return {f"{name}_{group}": value for name, value in metrics.items()}, {group: covered}

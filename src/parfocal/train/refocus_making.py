@@ -191,8 +191,9 @@ def refocus_card(
         "aberrations, every layer at once. Calibrated and measured on simulated fields of "
         f"{held_out.size_px} px of {', '.join(held_out.objects)}, which training never saw "
         f"({held_out.fields} of each for either). Rows of the table are thin layers at one "
-        "|defocus| in depths of field, with so many electrons at the brightest pixel; given is "
-        "what a user gets, the input where it is passed through; Richardson-Lucy is told the true "
+        "|defocus| in depths of field, with so many electrons at the brightest pixel; the gain in "
+        "dB that is given, and the share that is worse, count what a user gets: the input where it "
+        "is passed through, nothing where it is declined; Richardson-Lucy is told the true "
         "point-spread function and background, 100 steps.",
         seconds=round(seconds, 1),
         machine=machine,

@@ -43,8 +43,8 @@ class RefocusTrial:
         Or transmitted light, of which only ``clear`` is known.
     dof, photons
         |defocus| in depths of field; electrons at the brightest pixel of the image.
-    centre, spread, clear, gain, noise, flux, is_passed
-        What the refocuser saw, and whether it would pass the image through.
+    centre, spread, clear, gain, noise, flux, is_passed, is_declined
+        What the refocuser saw, and whether it would pass the image through or decline it.
     psnr
         Of input, answer, and (where asked for) Richardson-Lucy with the true point-spread
         function, in dB of the truth's range.
@@ -71,6 +71,7 @@ class RefocusTrial:
     noise: float = math.nan
     flux: float = math.nan
     is_passed: bool = False
+    is_declined: bool = False
     size: float = math.nan
     predicted: float = math.nan
     psnr: tuple[float, ...] = ()
@@ -187,6 +188,7 @@ def _try_field(
         noise=facts.noise,
         flux=facts.flux,
         is_passed=refocuser.is_passed(facts),
+        is_declined=refocuser.refusal(facts) is not None,
         psnr=tuple(score[0] for score in scored),
         ssim=tuple(score[1] for score in scored),
         size=float((answer - truth).abs().mean() / span),

@@ -76,7 +76,6 @@ def test_an_image_that_may_be_in_focus_is_passed_unless_the_answer_is_surely_bet
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ({"half_depths": CLEAR}, "transmitted light"),
         ({"half_depths": 16}, "beyond 7 nothing was learnt"),
         ({"gain": -1.0}, "chance of 2 % only"),
     ],
@@ -88,6 +87,29 @@ def test_what_cannot_be_believed_is_declined_with_a_reason(image, tmp_path, told
     assert result.image is None
     assert not result.trust.any()
     assert result.defocus_um is None
+
+
+@pytest.mark.parametrize(
+    ("sign", "told", "is_declined"),
+    [(0, CLEAR, True), (0, 6, False), (-1, 6, True), (1, CLEAR, False)],
+    ids=["even and seen", "even", "darker than its surroundings", "bright on a dark ground"],
+)
+def test_transmitted_light_is_declined_by_the_network_or_by_its_grey_values(
+    tmp_path, sign, told, is_declined
+):
+    dice = np.random.default_rng(1)
+    image = 500 + 20 * dice.normal(size=(96, 96))
+    image[30:40, 30:40] += 300 * sign
+    model = write_tiny_refocuser(tmp_path / "model", half_depths=told)
+    result = blind(image, setup=SETUP, model=model)
+    assert (result.status == Status.UNCERTAIN and "transmitted" in result.reason) == is_declined
+
+
+def test_an_answer_expected_to_be_worse_is_declined_whatever_the_verdict(image, tmp_path):
+    model = write_tiny_refocuser(tmp_path / "worse", gain=-0.5, verdict_offset=9.0)
+    result = blind(image, setup=SETUP, model=model)
+    assert result.status == Status.UNCERTAIN
+    assert "expects a larger error" in result.reason
 
 
 def test_an_answer_that_makes_light_is_declined(image, model, monkeypatch):
@@ -230,7 +252,7 @@ def test_tiles_are_the_whole_away_from_their_borders_and_no_seam_is_seen(model, 
     dice = np.random.default_rng(3)
     scene = torch.from_numpy(dice.random((600, 320)).astype(np.float32))
     scene = torch.nn.functional.avg_pool2d(scene[None, None], 9, 1, 4)[0, 0].numpy()
-    image = dice.poisson(400 * scene).astype(np.float32)
+    image = dice.poisson(400 * scene**4).astype(np.float32)
     whole = np.asarray(blind(image, setup=SETUP, model=model))
 
     def small(shape, share):

@@ -182,12 +182,13 @@ def test_transmitted_light_is_parted_from_fluorescence_where_it_can_be():
 
 
 def test_rows_of_the_table_are_what_a_user_gets():
-    fields = [trial(is_passed=True), trial(), trial(psnr=(20.0, 19.0))]
+    worse = {"psnr": (20.0, 19.0)}
+    fields = [trial(is_passed=True), trial(), trial(**worse), trial(is_declined=True, **worse)]
     metrics, covered = measure_images(fields, RefocusCalibration(), "2_dof")
-    assert metrics["psnr_answer_2_dof"] == pytest.approx(21.0)
-    assert metrics["psnr_given_2_dof"] == pytest.approx((20 + 22 + 19) / 3)
+    assert metrics["psnr_answer_2_dof"] == pytest.approx(20.5)
+    assert metrics["gain_given_2_dof"] == pytest.approx((0 + 2 - 1) / 3)
     assert metrics["worse_than_input_2_dof"] == pytest.approx(1 / 3)
-    assert metrics["passed_2_dof"] == pytest.approx(1 / 3)
+    assert metrics["passed_2_dof"] == metrics["declined_2_dof"] == pytest.approx(1 / 4)
     assert covered == {"2_dof": 1.0}
 
 
