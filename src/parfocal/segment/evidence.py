@@ -29,6 +29,9 @@ BINS_PX = (1, 2, 4, 8)
 LEAST_AGREEMENT, LEAST_SIGNIFICANCE = 0.05, 6.5
 """Least share of a tile's variance that neighbouring pixels have in common, and least number of
 standard errors: among the tiles of a stack, noise reaches about 5."""
+MOST_UNEVEN = 30.0
+"""Of noise alone, also where light falls to a sixth towards the corners. Wide smooth structure
+passes here: within a tile it looks like a slope of the light, but tiles differ."""
 SURROGATE_PX = 256
 MARGIN = 1.05
 """Scores must pass the highest score of as much noise by this factor."""
@@ -194,7 +197,7 @@ def contradiction(evidence: Evidence) -> tuple[Status, str] | None:
         )
     if evidence.constant:
         return Status.BLANK, "every pixel of every plane has the same value"
-    if evidence.structure <= 1.0:
+    if evidence.structure <= 1.0 and evidence.unevenness <= MOST_UNEVEN:
         return Status.BLANK, "the field holds no structure beyond noise"
     return None
 

@@ -110,6 +110,13 @@ def test_what_holds_nothing_gets_no_mask_and_a_reason(segmenter, planes, status)
     assert not masks.masks.any()
 
 
+def test_wide_smooth_structure_is_no_blank_field(segmenter):
+    y, x = np.mgrid[:160, :160]
+    blob = 500 * np.exp(-((y - 70.0) ** 2 + (x - 90.0) ** 2) / (2 * 25.0**2))
+    planes = np.random.default_rng(0).poisson(20 + np.stack([blob, 0.8 * blob, 0.6 * blob]))
+    assert pf.segment.in_focus(planes.astype(np.uint16), model=segmenter).status != "blank"
+
+
 def test_a_plane_with_nan_gets_no_mask_and_the_rest_do(segmenter, stack):
     images = stack.read_counts().copy()
     images[1, 5, 5] = np.nan
