@@ -183,6 +183,7 @@ class SurfaceFields:
         some = {name: values[order] for name, values in self._bank.items()}
         scene = self._scene()
         light = self._shown(scene, some, torch.zeros_like(scene.heights[:, :1]))[:, 0]
+        light = light.clamp(min=0.0)  # tails that are cut off leave traces below it
         camera = self._exposures()
         images = noisy_counts(light[:, None], camera, self.generator)[:, 0]
         glow = GAIN * camera.photons / light.amax((1, 2)).clamp(min=1e-6)
