@@ -28,7 +28,8 @@ SLICES = (-0.5, -0.25, 0.25, 0.5)  # of a thick object, in its thickness; and it
 WIDEST_BLUR = 0.25  # of the field's side: radius of the geometric blur
 FEW_PHOTONS, MANY_PHOTONS = 5.0, 2000.0
 SATURATED, CORRELATED = 0.03, 0.1  # shares of the fields
-TEXTURES_A_DISC = 3
+TEXTURES_A_DISC = 8
+RING_SHARE = 0.25  # of the discs: more, and defocused points pass for rings
 OPTICS = ("na", "index", "wavelength_um", "pixel_um")
 
 
@@ -116,8 +117,8 @@ class BlurredFields:
     objects
         Rows of ``SPECIMENS``.
     textures
-        How many textures of 1 / f amplitude; as many fields of a few balls, and a third as many
-        pictures of discs and rings, from which crops are cut.
+        How many textures of 1 / f amplitude; twice as many fields of a few balls, and an eighth as
+        many pictures of discs and rings, from which crops are cut.
     reuse
         How often, in the mean, one set of optics is used.
     fixed
@@ -159,7 +160,7 @@ class BlurredFields:
         self._pool = ObjectPool(
             objects,
             textures=textures,
-            balls=textures,
+            balls=2 * textures,
             pictures=pictures,
             size_px=size_px,
             seed=seed,
@@ -341,7 +342,7 @@ def discs_and_rings(size_px: int, generator: torch.Generator) -> Float[Tensor, "
         away = (y[:, None].square() + x.square()).sqrt()
         # Pixels at the rim are filled in part.
         shape = (radius + 0.5 - away).clamp(0.0, 1.0)
-        if uniform(0.0, 1.0) < 0.5:
+        if uniform(0.0, 1.0) < RING_SHARE:
             inner = radius * uniform(0.3, 0.9)
             shape = shape * (away - inner + 0.5).clamp(0.0, 1.0)
         field += uniform(0.2, 1.0) * shape

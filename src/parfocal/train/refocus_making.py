@@ -9,7 +9,7 @@ from typing import Any
 
 from parfocal.core.device import pick_device
 from parfocal.models.card import ModelCard
-from parfocal.models.package import CARD, save_model
+from parfocal.models.package import CARD, load_model, save_model
 from parfocal.refocus.refocuser import BlindRefocuser
 from parfocal.refocus.trust import RefocusCalibration
 from parfocal.simulate.blurred_fields import Fixed
@@ -176,6 +176,13 @@ def refocus_card(
         bins=recipe.bins, reach_dof=recipe.reach_dof, most_dof=recipe.reach_dof - 1.0
     )
     fields = recipe.steps * recipe.batch
+    begun = ""
+    if recipe.start:
+        before = load_model(recipe.start)[1]
+        begun = (
+            f"Starts from {before.name} of revision {before.commit} (weights "
+            f"{before.sha256[:12]}), trained on: {before.data.split('. ')[0]}. Then "
+        )
     return ModelCard(
         name=recipe.name,
         task="one blurred fluorescence image into focus, with its trust and its |defocus|",
@@ -185,7 +192,7 @@ def refocus_card(
         recipe=recipe.model_dump(mode="json"),
         commit=code_revision(),
         seed=seed,
-        data=f"{fields} simulated fields of {recipe.patch_px} px a member, of "
+        data=f"{begun}{fields} simulated fields of {recipe.patch_px} px a member, of "
         f"{', '.join(recipe.objects)}, textures, balls, discs and rings; one in {recipe.batch} by "
         "transmitted light. The truth is the field in focus by the same optics without "
         "aberrations, every layer at once. Calibrated and measured on simulated fields of "

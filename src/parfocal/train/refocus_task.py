@@ -22,6 +22,7 @@ from parfocal.simulate.blurred_fields import OBJECTS, BlurredBatch, BlurredField
 from parfocal.simulate.clear_fields import ClearFields
 from parfocal.train.loop import Batch, Schedule
 from parfocal.train.refocus_losses import ms_ssim, to_unit_range
+from parfocal.train.starting import start_from
 
 MARGIN_PX = 16
 """Of a field around its patch: light comes from beyond a patch's edges."""
@@ -52,6 +53,8 @@ class RefocusRecipe(BaseModel):
         Weights of the terms of the loss: absolute error, 1 - MS-SSIM, absolute error of the mix
         of views alone, likelihood of the errors under their predicted size, and cross-entropy of
         |defocus|.
+    start
+        Name or folder of a model whose weights it starts from; empty for weights drawn anew.
     members
         Networks of the ensemble.
     """
@@ -76,6 +79,7 @@ class RefocusRecipe(BaseModel):
     mix: Annotated[float, Field(ge=0)] = 0.5
     doubt: Annotated[float, Field(ge=0)] = 0.02
     distance: Annotated[float, Field(ge=0)] = 0.1
+    start: str = ""
     members: Annotated[int, Field(ge=1)] = 1
 
     @property
@@ -110,7 +114,10 @@ class RefocusTask:
         """Build the network; the generator of the process is left as it was."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return RefocusNetwork(**self.recipe.settings)  # type: ignore[arg-type]
+            network = RefocusNetwork(**self.recipe.settings)  # type: ignore[arg-type]
+        if self.recipe.start:
+            start_from(network, self.recipe.start)
+        return network
 
     def batches(self, seed: int, device: torch.device) -> Iterator[Batch]:
         """Views, facts, truth and labels without end."""

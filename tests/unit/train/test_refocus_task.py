@@ -217,6 +217,21 @@ def test_a_model_is_made_with_its_card(tmp_path):
     assert card.to_markdown().count("dof_50_photons") == 5
 
 
+def test_a_training_may_start_from_a_model_and_its_card_says_so(tmp_path):
+    few = HeldOut(objects=("nematode",), clear_objects=("blood_smear",), fields=1, size_px=64)
+    recipe = TINY.model_copy(update={"steps": 1, "epoch_steps": 1})
+    first = make_refocuser(recipe, tmp_path / "first", held_out=few)
+    more = recipe.model_copy(update={"start": str(tmp_path / "first")})
+    begun = RefocusTask(more).build(9)
+    for one, other in zip(
+        begun.parameters(), load_model(tmp_path / "first")[0][0].parameters(), strict=True
+    ):
+        assert torch.equal(one, other)
+    card = make_refocuser(more, tmp_path / "second", held_out=few)
+    assert card.data.startswith("Starts from tiny")
+    assert first.sha256[:12] in card.data
+
+
 def test_specimens_of_a_trained_family_cannot_measure(tmp_path):
     with pytest.raises(InputError, match="packed_nuclei cannot measure"):
         make_refocuser(RefocusRecipe(), tmp_path, held_out=HeldOut(objects=("packed_nuclei",)))
