@@ -101,6 +101,13 @@ RECIPES = (
         quick={"steps": 300, "epoch_steps": 100},
     ),
     RecipeRow(
+        name="luo2020",
+        what="one blurred fluorescence image into focus, by the networks of Luo 2020 as published",
+        settings="parfocal.train.luo2020_task:Luo2020Recipe",
+        maker="parfocal.train.luo2020_making:make_luo2020",
+        quick={"steps": 40, "epoch_steps": 20, "widths": (16, 32, 64, 128)},
+    ),
+    RecipeRow(
         name="in-focus",
         what="which pixels of a thick specimen's planes are in focus, by simulated optics alone",
         settings="parfocal.train.in_focus_task:InFocusRecipe",
