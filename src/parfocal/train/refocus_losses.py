@@ -65,6 +65,7 @@ def _smooth(images: Float[Tensor, "*b y x"]) -> Float[Tensor, "*b v u"]:
 
 
 @cache
+@torch.inference_mode(mode=False)  # kept for training too, whoever asks first
 def _window(size: int, device: torch.device) -> Float[Tensor, "v y"]:
     line = torch.arange(WINDOW_PX, dtype=torch.float32, device=device) - WINDOW_PX // 2
     bell = torch.exp(-0.5 * (line / SIGMA_PX).square())

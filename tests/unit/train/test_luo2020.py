@@ -8,6 +8,7 @@ from parfocal.core.errors import ReadError
 from parfocal.core.setup import OpticalSetup
 from parfocal.refocus.blind import blind, load_refocuser
 from parfocal.refocus.published import answer_of
+from parfocal.train import luo2020_making, luo2020_task
 from parfocal.train.held_out import HeldOut
 from parfocal.train.luo2020_making import make_luo2020
 from parfocal.train.luo2020_task import (
@@ -23,6 +24,11 @@ TINY = Luo2020Recipe(
     steps=4, epoch_steps=2,
 )  # fmt: skip
 FEW = HeldOut(objects=("nematode",), fields=2, size_px=64)
+
+
+@pytest.fixture(autouse=True)
+def few_to_validate(monkeypatch):
+    monkeypatch.setattr(luo2020_task, "VALIDATION", 2)
 
 
 class KilledError(Exception):
@@ -68,7 +74,9 @@ def test_a_run_that_was_killed_ends_the_same(tmp_path):
         train_luo2020(TINY, seed=2, checkpoint=path)
 
 
-def test_the_model_refocuses_an_image_of_any_size(tmp_path):
+def test_the_model_refocuses_an_image_of_any_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(luo2020_making, "DISTANCES_DOF", (3.0,))
+    monkeypatch.setattr(luo2020_making, "PHOTONS", (500.0,))
     card = make_luo2020(TINY, tmp_path, held_out=FEW)
     assert "psnr_answer_3_dof_500_photons" in card.metrics
     image = np.random.default_rng(0).poisson(100.0, (50, 300)).astype(float)
