@@ -127,16 +127,17 @@ def test_an_answer_that_makes_light_is_declined(image, model, monkeypatch):
 
 def test_light_that_is_a_little_off_is_put_right(image, model, monkeypatch):
     seen = looking.look
+    expected = blind(image, setup=SETUP, model=model)
 
     def brighter(*arguments, **named):
         found = seen(*arguments, **named)
         return looking.Look(**{**vars(found), "sharp": found.sharp * 1.1, "flux": 1.1})
 
     monkeypatch.setattr(refocuser, "look", brighter)
-    result = blind(image.astype(float) - 50, setup=SETUP, model=model)
+    result = blind(image, setup=SETUP, model=model)
     assert result.provenance["flux_before"] == 1.1
-    expected = blind(image.astype(float) - 50, setup=SETUP, model=model)
-    np.testing.assert_allclose(result.image, expected.image, atol=1e-3)
+    slope = np.polyfit(expected.image.ravel(), result.image.ravel(), 1)[0]
+    assert slope == pytest.approx(1.0, rel=1e-2)
 
 
 def test_untrusted_pixels_can_be_the_input_s(image, tmp_path):
