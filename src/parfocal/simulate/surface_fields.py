@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from parfocal.core.device import pick_device
@@ -16,19 +16,20 @@ from parfocal.core.errors import InputError
 from parfocal.optics.round_pupil import round_transfers
 from parfocal.simulate.batch_noise import GAIN, Exposures, noisy_counts
 from parfocal.simulate.batches import LEAST_PX
-from parfocal.simulate.object_pool import ObjectPool
+from parfocal.simulate.surface_scenes import (
+    LAYERS,
+    OBJECTS,
+    SPARSE,
+    DeepScene,
+    DeepScenes,
+    SceneKind,
+    between,
+)
 
-OBJECTS = (
-    "beads", "nuclei", "filaments", "microtubules", "mitochondria", "cells", "epithelium",
-)  # fmt: skip
-SPARSE = ("beads", "filaments", "microtubules")
 STEP_DOF = 0.5
 """Between the grid's planes, in depths of field; each field's objects lie off it by up to half."""
-LAYERS = 7
 LEVELS = 9
 """Planes of the grid between which the truth on an uneven surface is interpolated."""
-THIN, SEVERAL = 0.3, 0.4
-"""Shares of fields with one thin layer, and with several; the others are bent sheets."""
 TO_OBJECT, AT_ITSELF = 0.45, 0.08
 """Shares of even surfaces through an object, and in the image's own plane."""
 ON_SHEET = 0.6
@@ -42,7 +43,7 @@ SECTION_DOF = 1.5
 """Full width at half maximum of a confocal-equivalent section, in depths of field."""
 RATIOS, PIXELS = (0.35, 0.85), (0.2, 0.5)
 FEW_PHOTONS, MANY_PHOTONS = 30.0, 3000.0
-TEXTURES, KEPT = 6, 24
+KEPT = 24
 OPTICS = ("na", "index", "wavelength_um", "pixel_um")
 Surface = Literal["even", "uneven"]
 
@@ -55,6 +56,8 @@ class SurfaceBatch:
     ----------
     images
         Counts less the camera's offset.
+    photons
+        Electrons of the image's brightest pixel, less the background.
     surface_dof
         Wanted height of each pixel above the image's plane, in depths of field.
     truth
@@ -75,6 +78,7 @@ class SurfaceBatch:
     """
 
     images: Float[Tensor, "b y x"]
+    photons: Float[Tensor, " b"]
     surface_dof: Float[Tensor, "b y x"]
     truth: Float[Tensor, "b y x"]
     is_section: Tensor
@@ -89,15 +93,31 @@ class SurfaceBatch:
     nominal: Float[Tensor, "b plane y kx"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Scene:
-    """Layers of light of some fields, their heights on the grid, and a sheet's own surface."""
+@dataclass(frozen=True, kw_only=True)
+class Only:
+    """What all fields of a measurement have in common.
 
-    spectra: Complex[Tensor, "b layer y kx"]
-    heights: Int[Tensor, "b layer"]
-    relief: Float[Tensor, "b y x"]
-    is_sheet: Tensor
-    count: Int[Tensor, " b"]
+    Parameters
+    ----------
+    kind
+        Of the scenes.
+    to_object
+        Share of the even surfaces that go through an object; the others lie anywhere.
+    photons
+        Electrons of the image's brightest pixel, less the background; None as in training.
+    """
+
+    kind: SceneKind | None = None
+    to_object: float = TO_OBJECT
+    photons: float | None = None
+
+
+class _Taken(NamedTuple):
+    """Images in counts, counts for each unit of light, and how they were exposed."""
+
+    images: Float[Tensor, "b y x"]
+    glow: Float[Tensor, " b"]
+    camera: Exposures
 
 
 class SurfaceFields:
@@ -121,13 +141,15 @@ class SurfaceFields:
         What draws everything; where batches are made and stay.
     objects, sparse
         Rows of ``SPECIMENS`` for single layers and sheets, and for fields of several layers.
-    reuse, kept
+    reuse
         How often, in the mean, one set of optics is used, and how many are kept.
+    only
+        What every field has in common, for measuring; None to draw each anew.
 
     Examples
     --------
     >>> fields = SurfaceFields(batch=2, size_px=32, seed=1, objects=("beads",), sparse=("beads",),
-    ...                        reach_dof=2.0, kept=2)
+    ...                        reach_dof=2.0, reuse=(1, 2))
     >>> even, uneven = fields.draw()
     >>> even.truth.shape, even.nominal.shape, uneven.shares is None
     (torch.Size([2, 32, 32]), torch.Size([2, 17, 32, 17]), True)
@@ -144,22 +166,24 @@ class SurfaceFields:
         device: str = "cpu",
         objects: tuple[str, ...] = OBJECTS,
         sparse: tuple[str, ...] = SPARSE,
-        reuse: int = 24,
-        kept: int = KEPT,
+        reuse: tuple[int, int] = (24, KEPT),
+        only: Only | None = None,
     ) -> None:
-        if min(batch, reuse) < 1 or size_px < LEAST_PX or kept < batch:
+        uses, kept = reuse
+        if min(batch, uses) < 1 or size_px < LEAST_PX or kept < batch:
             raise InputError(
-                f"A batch of {batch} fields of {size_px} px of {kept} optics, each used {reuse} "
+                f"A batch of {batch} fields of {size_px} px of {kept} optics, each used {uses} "
                 f"times, cannot be; give at least 1 of each, {LEAST_PX} px, and optics for all."
             )
-        self.batch, self.size_px, self.sections = batch, size_px, sections
+        self.batch, self.size_px, self.sections, self._only = batch, size_px, sections, only
         self.reach = round(reach_dof / STEP_DOF)
         self.device = pick_device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        common: dict[str, Any] = {"size_px": size_px, "seed": seed, "device": self.device}
-        self._dense = ObjectPool(objects, textures=TEXTURES, balls=TEXTURES, **common)
-        self._sparse = ObjectPool(sparse, balls=4 * TEXTURES, **common)
-        self._reuse, self._due, self._oldest = reuse, 0.0, 0
+        self._scenes = DeepScenes(
+            objects, sparse, batch=batch, size_px=size_px, reach=self.reach, seed=seed,
+            generator=self.generator, kind=None if only is None else only.kind,
+        )  # fmt: skip
+        self._uses, self._due, self._oldest = uses, 0.0, 0
         parts = [self._draw_optics(min(batch, kept - first)) for first in range(0, kept, batch)]
         self._bank = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
@@ -175,29 +199,29 @@ class SurfaceFields:
     def draw(self) -> tuple[SurfaceBatch, SurfaceBatch]:
         """Draw and image the next fields, each on an even and on an uneven surface."""
         kept = len(self._bank["na"])
-        self._due += self.batch / self._reuse
+        self._due += self.batch / self._uses
         if self._due >= min(4, kept):
             self._renew(min(int(self._due), kept))
             self._due %= 1.0
         order = torch.randperm(kept, generator=self.generator, device=self.device)[: self.batch]
         some = {name: values[order] for name, values in self._bank.items()}
-        scene = self._scene()
+        scene = self._scenes.draw()
         light = self._shown(scene, some, torch.zeros_like(scene.heights[:, :1]))[:, 0]
         light = light.clamp(min=0.0)  # tails that are cut off leave traces below it
         camera = self._exposures()
         images = noisy_counts(light[:, None], camera, self.generator)[:, 0]
         glow = GAIN * camera.photons / light.amax((1, 2)).clamp(min=1e-6)
-        floor = GAIN * camera.background
+        taken = _Taken(images, glow, camera)
         return (
-            self._asked(scene, some, images, glow, floor, "even"),
-            self._asked(scene, some, images, glow, floor, "uneven"),
+            self._asked(scene, some, taken, "even"),
+            self._asked(scene, some, taken, "uneven"),
         )
 
     def _asked(
-        self, scene: _Scene, some: dict[str, Tensor], images: Tensor, glow: Tensor,
-        floor: Tensor, kind: Surface,
-    ) -> SurfaceBatch:  # fmt: skip
+        self, scene: DeepScene, some: dict[str, Tensor], taken: _Taken, kind: Surface
+    ) -> SurfaceBatch:
         """The fields on one surface each."""
+        images = taken.images
         is_section = self._uniform(0.0, 1.0, self.batch) < self.sections
         shares = None
         if kind == "even":
@@ -215,31 +239,35 @@ class SurfaceFields:
             planes = self._shown(scene, some, levels, gate)
             truth = between(planes, above)
             surface = base[:, None, None] + above
+        floor = GAIN * taken.camera.background[:, None, None]
         return SurfaceBatch(
             images=images,
+            photons=taken.camera.photons,
             surface_dof=STEP_DOF * surface,
-            truth=torch.addcmul(floor[:, None, None], truth, glow[:, None, None]),
+            truth=torch.addcmul(floor, truth, taken.glow[:, None, None]),
             is_section=is_section,
             shares=shares,
             heights_dof=STEP_DOF * scene.heights + some["offset"][:, None],
             **{name: some[name] for name in (*OPTICS, "spherical", "told", "nominal")},
         )
 
-    def _even(self, scene: _Scene) -> Int[Tensor, " b"]:
+    def _even(self, scene: DeepScene) -> Int[Tensor, " b"]:
         """Heights of even surfaces: often those of an object, sometimes the image's own."""
         base = self._whole(-self.reach, self.reach, self.batch)
         kind = self._uniform(0.0, 1.0, self.batch)
         which = (self._uniform(0.0, 1.0, self.batch) * scene.count).long()
         own = scene.heights.gather(1, which[:, None])[:, 0]
+        if self._only is not None:
+            return torch.where(kind < self._only.to_object, own, base)
         base = torch.where(kind < TO_OBJECT, own, base)
         return torch.where(kind > 1 - AT_ITSELF, 0, base)
 
     def _uneven(
-        self, scene: _Scene, some: dict[str, Tensor]
+        self, scene: DeepScene, some: dict[str, Tensor]
     ) -> tuple[Int[Tensor, " b"], Float[Tensor, "b y x"]]:
         """Lowest plane of uneven surfaces, and each pixel's height above it in steps."""
         span = self._uniform(1.0, LEVELS - 1.0, self.batch, 1, 1)
-        above = self._reliefs() * span
+        above = self._scenes.reliefs() * span
         base = self._whole(-self.reach, self.reach - LEVELS + 1, self.batch)
         follows = scene.is_sheet & (self._uniform(0.0, 1.0, self.batch) < ON_SHEET)
         own = scene.relief + 1.0 + (some["offset"] / STEP_DOF)[:, None, None]
@@ -248,56 +276,12 @@ class SurfaceFields:
         above = torch.where(follows[:, None, None], own, above)
         return torch.where(follows, low, base), above.clamp(0.0, LEVELS - 1.0)
 
-    def _scene(self) -> _Scene:
-        """Thin layers, several layers, and sheets."""
-        count, size = self.batch, self.size_px
-        kind = self._uniform(0.0, 1.0, count)
-        is_several = (kind >= THIN) & (kind < THIN + SEVERAL)
-        is_sheet = kind >= THIN + SEVERAL
-        number = torch.where(is_several, self._whole(2, LAYERS, count), 1)
-        number = torch.where(is_sheet, LAYERS, number)
-        heights = self._whole(-self.reach, self.reach, count, LAYERS)
-        steps = torch.arange(LAYERS, device=self.device)
-        lowest = self._whole(-self.reach, self.reach - LAYERS + 1, count, 1)
-        heights = torch.where(is_sheet[:, None], lowest + steps, heights)
-        flat = self._dense.draw(count, self.generator)
-        spectra = flat.new_zeros(count, LAYERS, *flat.shape[1:])
-        spectra[:, 0] = flat
-        relief = self._reliefs() * self._uniform(1.0, LAYERS - 1.0, count, 1, 1)
-        for field in is_sheet.nonzero()[:, 0].tolist():
-            light = torch.fft.irfft2(flat[field], s=(size, size))
-            weights = (1 - (relief[field] - steps[:, None, None]).abs()).clamp(min=0.0)
-            spectra[field] = torch.fft.rfft2(light * weights)
-        for field in is_several.nonzero()[:, 0].tolist():
-            some = int(number[field])
-            light = self._uniform(0.2, 1.0, some, 1, 1)
-            spectra[field, :some] = light * self._sparse.draw(some, self.generator)
-        return _Scene(
-            spectra=spectra, heights=heights, relief=relief, is_sheet=is_sheet, count=number
-        )
-
-    def _reliefs(self) -> Float[Tensor, "b y x"]:
-        """Tilted planes, bowls and bumps from 0 to 1."""
-        count, size = self.batch, self.size_px
-        line = torch.linspace(-1.0, 1.0, size, device=self.device)
-        angle = self._uniform(0.0, 2 * math.pi, count, 1, 1)
-        plane = line[:, None] * angle.sin() + line * angle.cos()
-        y, x = self._uniform(-0.7, 0.7, 2, count, 1, 1)
-        bowl = (line[:, None] - y).square() + (line - x).square()
-        bowl = bowl * self._normal(count, 1, 1).sign()
-        sigma = torch.exp(self._uniform(math.log(2.0), math.log(24.0), count, 1, 1))
-        ky = torch.fft.fftfreq(size, device=self.device)[:, None]
-        kx = torch.fft.rfftfreq(size, device=self.device)
-        pass_ = torch.exp(-2 * (math.pi * sigma).square() * (ky.square() + kx.square()))
-        noise = torch.fft.rfft2(self._normal(count, size, size)) * pass_
-        bumps = torch.fft.irfft2(noise, s=(size, size))
-        kind = self._whole(0, 2, count, 1, 1)
-        relief = torch.where(kind == 0, plane, torch.where(kind == 1, bowl, bumps))
-        low, high = relief.amin((1, 2), keepdim=True), relief.amax((1, 2), keepdim=True)
-        return (relief - low) / (high - low).clamp(min=1e-6)
-
     def _gate(
-        self, scene: _Scene, some: dict[str, Tensor], levels: Int[Tensor, "b m"], is_section: Tensor
+        self,
+        scene: DeepScene,
+        some: dict[str, Tensor],
+        levels: Int[Tensor, "b m"],
+        is_section: Tensor,
     ) -> Float[Tensor, "b m layer"]:
         """What of each layer's light counts on each plane: all of it, or a section's."""
         away = (
@@ -307,7 +291,7 @@ class SurfaceFields:
         return torch.where(is_section[:, None, None], near, 1.0)
 
     def _transfers(
-        self, scene: _Scene, some: dict[str, Tensor], field: int, levels: Int[Tensor, " m"]
+        self, scene: DeepScene, some: dict[str, Tensor], field: int, levels: Int[Tensor, " m"]
     ) -> Float[Tensor, "m layer y kx"]:
         """From each layer of a field to some planes."""
         heights = scene.heights[field, : int(scene.count[field])]
@@ -315,7 +299,7 @@ class SurfaceFields:
         return chosen
 
     def _layers(
-        self, scene: _Scene, some: dict[str, Tensor], level: Int[Tensor, " b"]
+        self, scene: DeepScene, some: dict[str, Tensor], level: Int[Tensor, " b"]
     ) -> Float[Tensor, "b layer y x"]:
         """The light of each layer on a plane."""
         size = (self.size_px, self.size_px)
@@ -328,7 +312,7 @@ class SurfaceFields:
 
     def _shown(
         self,
-        scene: _Scene,
+        scene: DeepScene,
         some: dict[str, Tensor],
         levels: Int[Tensor, "b m"],
         gate: Float[Tensor, "b m layer"] | None = None,
@@ -385,7 +369,11 @@ class SurfaceFields:
         """30 to 3000 photons at the image's brightest pixel, some background and read noise."""
         count = self.batch
         photons = torch.exp(self._uniform(math.log(FEW_PHOTONS), math.log(MANY_PHOTONS), count))
-        background = photons * self._uniform(0.0, 1.0, count) * self._uniform(0, 1, count).square()
+        if self._only is not None and self._only.photons is not None:
+            photons = torch.full_like(photons, self._only.photons)
+        background = (
+            photons * self._uniform(0.0, 1.0, count) * self._uniform(0.0, 1.0, count).square()
+        )
         return Exposures(
             photons=photons,
             background=background,
@@ -404,20 +392,3 @@ class SurfaceFields:
 
     def _normal(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.generator, device=self.device)
-
-
-def between(
-    planes: Float[Tensor, "b m y x"], place: Float[Tensor, "b y x"]
-) -> Float[Tensor, "b y x"]:
-    """Values on a surface through planes, linear between neighbours.
-
-    Examples
-    --------
-    >>> planes = torch.tensor([1.0, 3.0])[None, :, None, None]
-    >>> between(planes, torch.tensor([[[0.5]]]))
-    tensor([[[2.]]])
-    """
-    result = torch.zeros_like(planes[:, 0])
-    for number, plane in enumerate(planes.unbind(1)):
-        result.addcmul_(plane, (1 - (place - number).abs()).clamp(min=0.0))
-    return result

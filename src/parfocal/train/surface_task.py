@@ -25,12 +25,11 @@ from parfocal.refocus.surface_views import (
 )
 from parfocal.simulate.surface_fields import (
     LEVELS,
-    OBJECTS,
-    SPARSE,
     STEP_DOF,
     SurfaceBatch,
     SurfaceFields,
 )
+from parfocal.simulate.surface_scenes import OBJECTS, SPARSE
 from parfocal.train.loop import Batch, Schedule
 from parfocal.train.refocus_losses import ms_ssim, to_unit_range
 from parfocal.train.refocus_task import doubt_cost
@@ -39,6 +38,8 @@ MARGIN_PX = 16
 """Of a field around its patch: light comes from beyond a patch's edges."""
 CUT_SHARE = 0.25
 """Of the batches: the patch is the whole image, and mirrors of it lie beyond its edges."""
+USES = 24
+"""How often one set of optics is used, in the mean."""
 PER_LEVEL = round(LEVEL_DOF / STEP_DOF)
 
 
@@ -75,7 +76,7 @@ class SurfaceRecipe(BaseModel):
     sparse: tuple[str, ...] = SPARSE
     batch: Annotated[int, Field(ge=1)] = 6
     patch_px: Annotated[int, Field(ge=48)] = 128
-    steps: Annotated[int, Field(ge=1)] = 3_000
+    steps: Annotated[int, Field(ge=1)] = 2_000
     epoch_steps: Annotated[int, Field(ge=1)] = 200
     peak_rate: Annotated[float, Field(gt=0)] = 1.2e-3
     absolute: Annotated[float, Field(ge=0)] = 4.0
@@ -127,6 +128,7 @@ class SurfaceTask:
             device=str(device),
             objects=recipe.objects,
             sparse=recipe.sparse,
+            reuse=(USES, 4 * recipe.batch),
         )
         dice = torch.Generator().manual_seed(seed)
         while True:
