@@ -152,6 +152,79 @@ def li2021(
     )
 
 
+@benchmark.command("li2023")
+def li2023(
+    *,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A trial of the whole way, in seconds; says nothing.")
+    ] = False,
+    stacks: Annotated[int, typer.Option(help="Test stacks of each family.", min=1)] = 2,
+    steps: Annotated[
+        int, typer.Option(help="Batches of weak labels that Li's network learns from.", min=1)
+    ] = 600,
+    tuning_steps: Annotated[
+        int, typer.Option(help="Batches of true masks that fine-tune it.", min=1)
+    ] = 2000,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A model of ours that segments, by name or folder. Default: in-focus-widefield "
+            "if it is there.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of recorded stacks with a stacks.toml. Default: ../shared/data if it is "
+            "there.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where stacks and networks are kept. Default: a cache.", show_default=False
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of weights and batches.", min=0)] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write one HTML page with tables and figures.", show_default=False),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a page that exists.")
+    ] = False,
+) -> int:
+    """Compare networks and rules that find the pixels in focus, as in Li 2023.
+
+    Simulates thick specimens split by specimen, trains the paper's U-Net on weak labels and
+    fine-tunes it on 5 stacks, and asks it, our network and the nine measures about specimens and
+    families that it never saw. Stopped or killed, it goes on from there when it is called again.
+    """
+    from parfocal.cli.li2023 import Li2023Request, run_li2023
+
+    return run_li2023(
+        Li2023Request(
+            is_quick=quick,
+            stacks=stacks,
+            steps=steps,
+            tuning_steps=tuning_steps,
+            model=model,
+            data=data,
+            folder=folder,
+            seed=seed,
+            device=device,
+            as_json=as_json,
+            report=report,
+            overwrite=overwrite,
+            command=shlex.join(["parfocal", *sys.argv[1:]]),
+        )
+    )
+
+
 @benchmark.command("pinkard2019")
 def pinkard2019(
     *,

@@ -121,7 +121,7 @@ def _save(
     names: dict[Phase, str] = {"pre-training": "iou_weak", "fine-tuning": "iou_true"}
     for phase, name in names.items():
         task = Li2023Task(recipe, phase, folder=place, first=network)
-        metrics[name] = round(mean_overlap(network, task.validation, threshold=recipe.threshold), 4)
+        metrics[name] = round(mean_overlap(network, task.judged, threshold=recipe.threshold), 4)
     whole = card.model_copy(update={"seconds": round(seconds, 1), "metrics": metrics})
     (folder / CARD).unlink(missing_ok=True)  # an old card must never stand beside new weights
     return save_model(folder, whole, [network])

@@ -256,11 +256,16 @@ class Li2023Task:
         images, truth = batch
         return li2023_loss(network(images), truth, **LOSSES[self.phase])
 
+    @property
+    def judged(self) -> list[tuple[Tensor, Tensor]]:
+        """Every fourth plane of each validation stack: enough, and a quarter of the time."""
+        return [
+            (planes[::JUDGED_EVERY], masks[::JUDGED_EVERY]) for planes, masks in self.validation
+        ]
+
     def judge(self) -> Judge:
         """Stops training: one less the overlap on stacks that it does not learn from."""
-        every = [(planes[::JUDGED_EVERY], masks[::JUDGED_EVERY])
-                 for planes, masks in self.validation]  # fmt: skip
-        threshold = self.recipe.threshold
+        every, threshold = self.judged, self.recipe.threshold
 
         def score(network: nn.Module) -> float:
             return 1.0 - mean_overlap(network, every, threshold=threshold)
