@@ -23,6 +23,24 @@ def _no_progress(monkeypatch):
     monkeypatch.setattr("parfocal.cli.progress.SECONDS_BETWEEN_LINES", np.inf)
 
 
+@pytest.fixture
+def plain(parfocal):
+    """The command as it is, before the method is named for it."""
+    return parfocal.as_it_is
+
+
+@pytest.fixture
+def parfocal(parfocal):
+    """Calls that name no method are by rule here: a network's answers change with its weights."""
+
+    def call(verb, *arguments):
+        named = any(str(text).startswith(("--method", "--model")) for text in arguments)
+        return parfocal(verb, *arguments, *([] if named else ["--method=rule"]))
+
+    call.as_it_is = parfocal
+    return call
+
+
 @pytest.fixture(scope="module")
 def counts():
     """Two halves of a texture, sharp at planes 2 and 6 of 9; the middle columns are empty."""
@@ -50,6 +68,13 @@ def test_a_table_says_where_the_field_is_in_focus(good, parfocal):
     row = next(line for line in out.splitlines() if line.startswith("good "))
     assert "found" in row
     assert "2, 6" in row or "1..3" in row
+
+
+def test_the_network_is_asked_unless_an_option_of_the_rule_is_given(good, plain):
+    _, out, _ = plain("segment", good, "--json")
+    assert json.loads(out)["model"]["name"] == "in-focus-widefield"
+    _, out, _ = plain("segment", good, "--measure=brenner", "--json")
+    assert json.loads(out)["model"] is None
 
 
 def test_json_and_csv_hold_the_same_numbers(good, parfocal):
@@ -221,7 +246,7 @@ def test_what_cannot_be_read_is_one_line_and_the_rest_is_done(
         ([""], "an INPUT is empty"),
         (["nowhere.tif"], "no such file"),
         (["a.tif", "--method=magic"], "rule, network"),
-        (["a.tif", "--model=x"], "--method network"),
+        (["a.tif", "--method=rule", "--model=x"], "--method network"),
         (["a.tif", "--measure=psychic"], "psychic"),
         (["a.tif", "--threshold=half"], "otsu"),
         (["a.tif", "--threshold=0.5"], "a name such as otsu"),

@@ -24,13 +24,15 @@ def segment(
     ] = None,
     *,
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="<kind>",
-            help="rule (a focus measure and a threshold) or network.",
+            help="network, or rule (a focus measure and a threshold). Default: network, or rule "
+            "where options of a rule are given.",
+            show_default=False,
             rich_help_panel=ASKING,
         ),
-    ] = "rule",
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -206,8 +208,8 @@ def segment(
         MESHES,
         PARTS,
         SegmentRequest,
-        check_method,
         check_wanted,
+        choose_method,
         parse_threshold,
         parse_windows,
     )
@@ -215,13 +217,13 @@ def segment(
     check_optics(na, immersion_index)
     cut = parse_threshold(threshold)
     given = {"--model": model, "--measure": measure, "--per": per, "--window-px": window_px}
-    check_method(method, given | {"--threshold": cut})
+    chosen = choose_method(method, given | {"--threshold": cut})
     for flag, value, known in (("--format", file_format, FORMATS), ("--mesh", mesh, MESHES)):
         if value is not None and value not in known:
             raise CallError(f"{flag} {value!r}: choose one of: {', '.join(known)}.")
     flags = (masks, probabilities, sections, height, labels)
     asked = tuple(name for name, flag in zip(PARTS, flags, strict=True) if flag)
-    wanted = check_wanted(out, asked, mesh, method=method)
+    wanted = check_wanted(out, asked, mesh, method=chosen)
     if least_voxels is not None and not labels:
         raise CallError("--least-voxels belongs to --labels.")
     request = SegmentRequest(
@@ -239,7 +241,7 @@ def segment(
             "immersion_index": immersion_index,
             "sample_index": sample_index,
         },
-        method=method,
+        method=chosen,
         model=model or "in-focus-widefield",
         measures=tuple(name.strip() for name in (measure or "std").split(",")),
         threshold=cut,

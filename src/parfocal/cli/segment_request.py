@@ -25,7 +25,7 @@ class SegmentRequest:
 
     inputs: tuple[str, ...]
     opening: dict[str, Any] = field(default_factory=dict)
-    method: str = "rule"
+    method: str = "network"
     model: str = "in-focus-widefield"
     measures: tuple[str, ...] = ("std",)
     threshold: str | float | None = None
@@ -92,14 +92,18 @@ def check_wanted(
     return wanted
 
 
-def check_method(method: str, given: dict[str, object]) -> None:
-    """Raise CallError for an option that the method does not know.
+def choose_method(method: str | None, given: dict[str, object]) -> str:
+    """The method: the rule where only its options were given, else the network.
 
-    ``given`` holds the options that were given, by flag; those of a rule first.
+    ``given`` holds the options that were given, by flag. Raises CallError for an option that the
+    method does not know.
     """
+    rule = ("--measure", "--per", "--window-px")
+    if method is None:
+        by_rule = any(given.get(flag) for flag in rule) or isinstance(given.get("--threshold"), str)
+        method = "rule" if by_rule else "network"
     if method not in METHODS:
         raise CallError(f"--method {method!r}: choose one of: {', '.join(METHODS)}.")
-    rule = ("--measure", "--per", "--window-px")
     foreign = rule if method == "network" else ("--model",)
     for flag in foreign:
         if given.get(flag):
@@ -109,3 +113,4 @@ def check_method(method: str, given: dict[str, object]) -> None:
     if threshold is not None and isinstance(threshold, float) != (method == "network"):
         kind = "a probability from 0 to 1" if method == "network" else "a name such as otsu"
         raise CallError(f"--threshold {threshold}: with --method {method} give {kind}.")
+    return method

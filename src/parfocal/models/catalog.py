@@ -56,6 +56,12 @@ CATALOG: tuple[ModelRow, ...] = (
         SHIPPED / "led-phase",
     ),
     ModelRow(
+        "in-focus-widefield",
+        "segment",
+        "which pixels of a thick specimen's planes are in focus, on any microscope",
+        SHIPPED / "in-focus-widefield",
+    ),
+    ModelRow(
         "deep-r-fluorescence",
         "refocus",
         "one blurred fluorescence image into focus, on any microscope",

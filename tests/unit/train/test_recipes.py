@@ -12,9 +12,9 @@ from parfocal.train.recipes import RECIPES, find_recipe, load_address, settle
 @pytest.mark.parametrize("row", RECIPES, ids=lambda row: row.name)
 def test_every_row_leads_to_settings_and_a_maker(row):
     settings = settle(row, {})
-    assert settings.name == row.name
+    assert settings.name == (row.model or row.name)
     assert settings == load_address(row.settings)()
-    assert settle(row, {}, is_quick=True).name == f"{row.name}-quick"
+    assert settle(row, {}, is_quick=True).name == f"{row.model or row.name}-quick"
     assert callable(load_address(row.maker))
 
 
