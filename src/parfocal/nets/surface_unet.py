@@ -13,6 +13,10 @@ from torch.nn import functional
 
 from parfocal.nets.refocus_unet import STEP, Block
 
+CUE_LEVEL = 2
+"""Level at which the cues of height come in: its sampling is theirs, 8 px."""
+SHARPNESS = 5.0
+"""Of the choice among views: logits are so many times what the last layer says."""
 MULTIPLE_PX = 16
 """Of the sides of what comes in."""
 FAR_DOF = 8.0
@@ -50,6 +54,8 @@ class SurfaceNetwork(nn.Module):
         Channels of each level; each halves the sampling.
     blocks
         Residual blocks of each level, on the way down; one on the way up.
+    cues
+        Numbers at each place that say how well each height fits; they come in at the third level.
     facts
         Numbers that describe optics, noise and task.
 
@@ -62,8 +68,9 @@ class SurfaceNetwork(nn.Module):
 
     Examples
     --------
-    >>> network = SurfaceNetwork(views=3, widths=(8, 8), blocks=(1, 1), facts=2)
-    >>> maps = network(torch.zeros(2, 3, 32, 32), torch.zeros(2, 32, 32), torch.zeros(2, 2))
+    >>> network = SurfaceNetwork(views=3, widths=(8, 8, 8), blocks=(1, 1, 1), cues=6, facts=2)
+    >>> maps = network(torch.zeros(2, 3, 32, 32), torch.zeros(2, 32, 32), torch.zeros(2, 6, 4, 4),
+    ...                torch.zeros(2, 2))
     >>> maps.shown.shape, maps.scores.shape
     (torch.Size([2, 32, 32]), torch.Size([2, 3, 16, 16]))
     """
@@ -74,6 +81,7 @@ class SurfaceNetwork(nn.Module):
         views: int = 13,
         widths: Sequence[int] = (32, 64, 96, 128),
         blocks: Sequence[int] = (1, 1, 1, 2),
+        cues: int = 66,
         facts: int = 5,
     ) -> None:
         super().__init__()
@@ -81,6 +89,7 @@ class SurfaceNetwork(nn.Module):
         self.fold = nn.PixelUnshuffle(STEP)
         self.stem = nn.Conv2d((views + 1) * STEP**2, widths[0], 3, padding=1)
         self.optics = nn.Linear(facts, widths[0])
+        self.told = nn.Conv2d(cues, widths[CUE_LEVEL], 3, padding=1)
         self.down = nn.ModuleList(
             nn.Sequential(*(Block(width) for _ in range(count)))
             for width, count in zip(widths, blocks, strict=True)
@@ -99,6 +108,7 @@ class SurfaceNetwork(nn.Module):
         self,
         views: Float[Tensor, "b k y x"],
         surface_dof: Float[Tensor, "b y x"],
+        cues: Float[Tensor, "b c v u"],
         facts: Float[Tensor, "b f"],
     ) -> SurfaceMaps:
         """Look at views whose sides are multiples of ``MULTIPLE_PX``."""
@@ -106,6 +116,8 @@ class SurfaceNetwork(nn.Module):
         found: Tensor = self.stem(self.fold(told)) + self.optics(facts)[:, :, None, None]
         kept = []
         for number, down in enumerate(self.down):
+            if number == CUE_LEVEL:
+                found = found + self.told(cues)
             found = down(found)
             if number < len(self.coarser):
                 kept.append(found)
@@ -118,7 +130,7 @@ class SurfaceNetwork(nn.Module):
         return self._put_together(views.float(), self.answer(found).float())
 
     def _put_together(self, views: Float[Tensor, "b k y x"], answer: Tensor) -> SurfaceMaps:
-        scores = answer[:, : self.views]
+        scores = SHARPNESS * answer[:, : self.views]
         shares = functional.interpolate(
             scores.softmax(1), scale_factor=float(STEP), mode="bilinear", align_corners=False
         )

@@ -23,9 +23,11 @@ from parfocal.optics.round_pupil import round_transfers
 from parfocal.refocus.hypotheses import Levels
 from parfocal.refocus.surface_trust import SurfaceCalibration, surface_trust
 from parfocal.refocus.surface_views import (
+    CUES,
     HEIGHTS_DOF,
     even_views,
     hat,
+    height_cues,
     levels_between,
     surface_facts,
     taken_out,
@@ -112,18 +114,18 @@ class SurfaceLooker:
         dice = torch.Generator().manual_seed(0)
         scene = torch.randn(1, self.working.views, 128, 128, generator=dice)
         views = 3 * functional.avg_pool2d(scene, 3, 1, 1).to(self.device)
-        facts, surface = torch.zeros(1, 5), torch.zeros(1, 128, 128)
-        told = (views, surface.to(self.device), facts.to(self.device))
+        blank = (torch.zeros(1, 128, 128), torch.zeros(1, CUES, 16, 16), torch.zeros(1, 5))
+        told = (views, *(each.to(self.device) for each in blank))
         wide, narrow = (self._ask(*told, is_narrow=each).shown for each in (False, True))
         change = (wide - views[:, 0]).abs().mean().clamp(min=0.1)
         return bool((narrow - wide).abs().mean() < TOLERATED * change)
 
     def _ask(
-        self, views: Tensor, surface_dof: Tensor, facts: Tensor, *, is_narrow: bool
+        self, views: Tensor, surface_dof: Tensor, cues: Tensor, facts: Tensor, *, is_narrow: bool
     ) -> SurfaceMaps:
         views = views.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_narrow):
-            return cast(SurfaceMaps, self.working(views, surface_dof, facts))
+            return cast(SurfaceMaps, self.working(views, surface_dof, cues, facts))
 
     @torch.inference_mode()
     def look(
@@ -163,13 +165,14 @@ class SurfaceLooker:
         for tile in tiles:
             region = tile.read(image, device=self.device)
             small = levels.normalised(resized(region, optics.size)[None])
-            clear = taken_out(
+            clear, fits = taken_out(
                 levels.counts(small), levels, transfers=optics.transfers(0.0), pixel=optics.pixel
             )
+            cues = height_cues(fits)
             for sheet, surface in zip(sheets, surfaces_dof, strict=True):
                 heights = _heights(surface, tile, optics.size, device=self.device)
                 views = optics.views(clear, small, levels, heights)
-                maps = self._ask(views, heights, facts, is_narrow=self.is_narrow)
+                maps = self._ask(views, heights, cues, facts, is_narrow=self.is_narrow)
                 self._add(sheet, maps, tile, region, levels, floor, calibration)
         return [sheet.shown() for sheet in sheets]
 

@@ -12,6 +12,7 @@ import math
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
+from torch.nn import functional
 
 from parfocal.refocus.hypotheses import CORNER, REGULAR, Levels
 
@@ -22,8 +23,10 @@ LEVEL_DOF = 1.0
 UNASSUMING = 2
 """Views that assume no height: the image itself, and the dark."""
 VIEWS = UNASSUMING + len(HEIGHTS_DOF)
-REACH_DOF = 8.0
-"""Farthest surfaces, in depths of field."""
+CELL_PX, WINDOWS_CELLS = 8, (3, 7)
+"""Distance of the places at which heights are judged, and sides of the windows around each."""
+CUES = 3 * len(HEIGHTS_DOF) * len(WINDOWS_CELLS)
+LEAST_CUE = 1e-4
 
 
 def taken_out(
@@ -32,7 +35,7 @@ def taken_out(
     *,
     transfers: Float[Tensor, "b k y kx"],
     pixel: Float[Tensor, " b"],
-) -> Complex[Tensor, "b k y kx"]:
+) -> tuple[Complex[Tensor, "b k y kx"], Float[Tensor, "b c y x"]]:
     """Spectra of images above their floor, without the blur of each assumed height.
 
     Wiener's estimate [Wiener1949]_, cut off at the floor; images wrap around.
@@ -48,6 +51,13 @@ def taken_out(
     pixel
         Pixel in units of wavelength / NA.
 
+    Returns
+    -------
+    The spectra, and for each height three maps that say how well it fits: what was below the
+    floor and had to be cut off, what is left of the image once the rest is blurred again (both
+    squared), and the power of the rest. Of two heights as far above the plane as below it, the
+    wrong one leaves more of the first two.
+
     Notes
     -----
     Laws: flips and transposes commute; gain-free, offset-free.
@@ -57,8 +67,11 @@ def taken_out(
     >>> from parfocal.refocus.hypotheses import levels_of
     >>> images = torch.rand(1, 16, 16)
     >>> same = torch.ones(1, 2, 16, 9)
-    >>> taken_out(images, levels_of(images), transfers=same, pixel=torch.tensor([0.3])).shape
-    torch.Size([1, 2, 16, 9])
+    >>> clear, fits = taken_out(
+    ...     images, levels_of(images), transfers=same, pixel=torch.tensor([0.3])
+    ... )
+    >>> clear.shape, fits.shape
+    (torch.Size([1, 2, 16, 9]), torch.Size([1, 6, 16, 16]))
     """
     size = images.shape[-2:]
     small = levels.normalised(images)
@@ -71,9 +84,33 @@ def taken_out(
     floor = levels.floor[:, None, None, None]
     spectra = torch.fft.rfft2(small)[:, None]
     start = torch.fft.irfft2(spectra * (transfers / (transfers.square() + noise)), s=size)
-    guess = start.sub_(floor).clamp_(min=0.02)
+    start.sub_(floor)
+    guess = start.clamp(min=0.0)
+    below = (start - guess).square_()
     clear: Tensor = torch.fft.rfft2(guess)
-    return clear
+    again = torch.fft.irfft2(clear * transfers, s=size)
+    left = again.sub_(small[:, None]).add_(floor).square_()
+    return clear, torch.cat([below, left, guess.square_()], 1)
+
+
+def height_cues(fits: Float[Tensor, "b c y x"]) -> Float[Tensor, "b d v u"]:
+    """What the fits of ``taken_out`` say of each height beside the others, around each place.
+
+    Logarithms of means over windows, less those over all heights.
+
+    Examples
+    --------
+    >>> height_cues(torch.rand(1, 33, 32, 48)).shape
+    torch.Size([1, 66, 4, 6])
+    """
+    cells = functional.avg_pool2d(fits, CELL_PX)
+    cues = []
+    for window in WINDOWS_CELLS:
+        around = functional.avg_pool2d(cells, window, 1, window // 2, count_include_pad=False)
+        kinds = around.add_(LEAST_CUE).log_()
+        kinds = kinds.view(len(fits), 3, -1, *cells.shape[2:])
+        cues.append((kinds - kinds.mean(2, keepdim=True)).flatten(1, 2))
+    return torch.cat(cues, 1)
 
 
 def even_views(

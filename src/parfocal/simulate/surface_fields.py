@@ -65,9 +65,11 @@ class SurfaceBatch:
         included. Of a section, the light from near the surface alone.
     is_section
         Which truths are confocal-equivalent.
+    is_even
+        Whether the surfaces are planes of one height.
     shares, heights_dof
-        Share of each layer in the light of each pixel, and the heights of the layers; None for
-        uneven surfaces.
+        Share of each layer in the light of each pixel (of uneven surfaces about), more where the
+        truth is brighter; and the heights of the layers.
     na, index, wavelength_um, pixel_um
         Optics of each field.
     spherical, told
@@ -82,7 +84,8 @@ class SurfaceBatch:
     surface_dof: Float[Tensor, "b y x"]
     truth: Float[Tensor, "b y x"]
     is_section: Tensor
-    shares: Float[Tensor, "b layer y x"] | None
+    is_even: bool
+    shares: Float[Tensor, "b layer y x"]
     heights_dof: Float[Tensor, "b layer"]
     na: Float[Tensor, " b"]
     index: Float[Tensor, " b"]
@@ -151,8 +154,8 @@ class SurfaceFields:
     >>> fields = SurfaceFields(batch=2, size_px=32, seed=1, objects=("beads",), sparse=("beads",),
     ...                        reach_dof=2.0, reuse=(1, 2))
     >>> even, uneven = fields.draw()
-    >>> even.truth.shape, even.nominal.shape, uneven.shares is None
-    (torch.Size([2, 32, 32]), torch.Size([2, 17, 32, 17]), True)
+    >>> even.truth.shape, even.nominal.shape, uneven.is_even
+    (torch.Size([2, 32, 32]), torch.Size([2, 17, 32, 17]), False)
     """
 
     def __init__(
@@ -223,22 +226,20 @@ class SurfaceFields:
         """The fields on one surface each."""
         images = taken.images
         is_section = self._uniform(0.0, 1.0, self.batch) < self.sections
-        shares = None
         if kind == "even":
-            base = self._even(scene)
+            base = middle = self._even(scene)
             surface = base[:, None, None].expand_as(images).to(images)
-            every = self._layers(scene, some, base)
-            gate = self._gate(scene, some, base[:, None], is_section)[:, 0]
-            truth = (every * gate[:, :, None, None]).sum(1)
-            shares = every.clamp(min=0.0) / every.clamp(min=0.0).sum(1, True).clamp(min=1e-9)
-            shares = shares * (truth / truth.amax((1, 2), True).clamp(min=1e-9))[:, None]
+            gate = self._gate(scene, some, base[:, None], is_section)
+            truth = self._shown(scene, some, base[:, None], gate)[:, 0]
         else:
             base, above = self._uneven(scene, some)
             levels = base[:, None] + torch.arange(LEVELS, device=self.device)
             gate = self._gate(scene, some, levels, is_section)
-            planes = self._shown(scene, some, levels, gate)
-            truth = between(planes, above)
-            surface = base[:, None, None] + above
+            truth = between(self._shown(scene, some, levels, gate), above)
+            surface, middle = base[:, None, None] + above, base + LEVELS // 2
+        shares = self._layers(scene, some, middle).clamp(min=0.0)
+        shares = shares / shares.sum(1, True).clamp(min=1e-9)
+        shares = shares * (truth / truth.amax((1, 2), True).clamp(min=1e-9))[:, None]
         floor = GAIN * taken.camera.background[:, None, None]
         return SurfaceBatch(
             images=images,
@@ -246,7 +247,8 @@ class SurfaceFields:
             surface_dof=STEP_DOF * surface,
             truth=torch.addcmul(floor, truth, taken.glow[:, None, None]),
             is_section=is_section,
-            shares=shares,
+            is_even=kind == "even",
+            shares=shares.clamp(min=0.0),
             heights_dof=STEP_DOF * scene.heights + some["offset"][:, None],
             **{name: some[name] for name in (*OPTICS, "spherical", "told", "nominal")},
         )

@@ -14,12 +14,14 @@ from torch.nn import functional
 from parfocal.nets.surface_unet import SurfaceMaps, SurfaceNetwork
 from parfocal.refocus.hypotheses import Levels, levels_of
 from parfocal.refocus.surface_views import (
+    CUES,
     HEIGHTS_DOF,
     LEVEL_DOF,
     UNASSUMING,
     VIEWS,
     even_views,
     hat,
+    height_cues,
     surface_facts,
     taken_out,
 )
@@ -69,21 +71,21 @@ class SurfaceRecipe(BaseModel):
     kind: Literal["surface"] = "surface"
     name: str = "deep-z-fluorescence"
     reach_dof: Annotated[float, Field(gt=4, le=8)] = 8.0
-    sections: Annotated[float, Field(ge=0, le=1)] = 0.25
+    sections: Annotated[float, Field(ge=0, le=1)] = 0.2
     widths: tuple[int, ...] = (32, 64, 96, 128)
     blocks: tuple[int, ...] = (1, 1, 1, 2)
     objects: tuple[str, ...] = OBJECTS
     sparse: tuple[str, ...] = SPARSE
     batch: Annotated[int, Field(ge=1)] = 6
     patch_px: Annotated[int, Field(ge=48)] = 128
-    steps: Annotated[int, Field(ge=1)] = 2_000
+    steps: Annotated[int, Field(ge=1)] = 2_500
     epoch_steps: Annotated[int, Field(ge=1)] = 200
-    peak_rate: Annotated[float, Field(gt=0)] = 1.2e-3
+    peak_rate: Annotated[float, Field(gt=0)] = 1.5e-3
     absolute: Annotated[float, Field(ge=0)] = 4.0
     structure: Annotated[float, Field(ge=0)] = 0.5
     mix: Annotated[float, Field(ge=0)] = 0.5
     doubt: Annotated[float, Field(ge=0)] = 0.02
-    height: Annotated[float, Field(ge=0)] = 0.1
+    height: Annotated[float, Field(ge=0)] = 0.2
 
     @property
     def schedule(self) -> Schedule:
@@ -96,7 +98,12 @@ class SurfaceRecipe(BaseModel):
     @property
     def settings(self) -> dict[str, object]:
         """Keyword arguments of the network."""
-        return {"views": VIEWS, "widths": list(self.widths), "blocks": list(self.blocks)}
+        return {
+            "views": VIEWS,
+            "cues": CUES,
+            "widths": list(self.widths),
+            "blocks": list(self.blocks),
+        }
 
 
 class SurfaceTask:
@@ -117,7 +124,7 @@ class SurfaceTask:
             return SurfaceNetwork(**self.recipe.settings)  # type: ignore[arg-type]
 
     def batches(self, seed: int, device: torch.device) -> Iterator[Batch]:
-        """Views, surfaces, facts, truth and shares of heights without end."""
+        """Views, surfaces, cues, facts, truth and shares of heights without end."""
         recipe = self.recipe
         source = SurfaceFields(
             batch=recipe.batch,
@@ -137,8 +144,8 @@ class SurfaceTask:
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Cost of images, of their doubt and of the heights at which their light was found."""
-        views, surface, facts, truth, shares = batch
-        maps: SurfaceMaps = network(views, surface, facts)
+        views, surface, cues, facts, truth, shares = batch
+        maps: SurfaceMaps = network(views, surface, cues, facts)
         with torch.autocast(views.device.type, enabled=False):
             return self._cost(maps, views, truth, shares)
 
@@ -149,7 +156,7 @@ class SurfaceTask:
         of_mix = ((maps.mixed - truth).abs() / span).mean()
         alike = ms_ssim((maps.shown - low) / span, (truth - low) / span).mean()
         doubt = doubt_cost(maps.scales, maps.shown.detach(), views[:, 0], truth)
-        right = maps.scores[: len(shares), UNASSUMING:].log_softmax(1) * shares
+        right = maps.scores[:, UNASSUMING:].log_softmax(1) * shares
         wrong = -right.sum() / shares.sum().clamp(min=1e-6)
         return (
             recipe.absolute * error
@@ -161,14 +168,14 @@ class SurfaceTask:
 
 
 def batch_of(even: SurfaceBatch, uneven: SurfaceBatch, *, is_cut: bool = False) -> Batch:
-    """Views, surfaces, facts, truth, and at half the sampling the even ones' shares of heights."""
+    """Views, surfaces, cues, facts, truth, and at half the sampling the shares of heights."""
     images = inside(even.images)
     levels = levels_of(images)
     whole = even.images
     if is_cut:
         whole = functional.pad(images[:, None], [MARGIN_PX] * 4, mode="reflect")[:, 0]
     pixel = even.pixel_um * even.na / even.wavelength_um
-    clear = taken_out(whole, levels, transfers=_planes(even, _steps(0.0)), pixel=pixel)
+    clear, fits = taken_out(whole, levels, transfers=_planes(even, _steps(0.0)), pixel=pixel)
     small = levels.normalised(whole)
     views = torch.cat(
         [
@@ -186,21 +193,21 @@ def batch_of(even: SurfaceBatch, uneven: SurfaceBatch, *, is_cut: bool = False) 
     ]  # fmt: skip
     truth = [levels.normalised(inside(each.truth)) for each in both]
     surface = [inside(each.surface_dof) for each in both]
-    shares = functional.avg_pool2d(inside(height_shares(even)), 2)
+    shares = [functional.avg_pool2d(inside(height_shares(each)), 2) for each in both]
     views = views.contiguous(memory_format=torch.channels_last)
-    return views, torch.cat(surface), torch.cat(facts), torch.cat(truth), shares
+    cues = height_cues(inside(fits)).repeat(2, 1, 1, 1)
+    return views, torch.cat(surface), cues, torch.cat(facts), torch.cat(truth), torch.cat(shares)
 
 
-def height_shares(even: SurfaceBatch) -> Float[Tensor, "b k y x"]:
+def height_shares(drawn: SurfaceBatch) -> Float[Tensor, "b k y x"]:
     """How much of each pixel's light comes from near each assumed height."""
-    light = even.truth.new_zeros(0) if even.shares is None else even.shares
-    nodes = torch.tensor(HEIGHTS_DOF, device=even.images.device)
-    heights = even.heights_dof.clamp(float(nodes[0]), float(nodes[-1]))
+    nodes = torch.tensor(HEIGHTS_DOF, device=drawn.images.device)
+    heights = drawn.heights_dof.clamp(float(nodes[0]), float(nodes[-1]))
     upper = torch.searchsorted(nodes, heights.contiguous()).clamp(1, len(nodes) - 1)
     rise = (heights - nodes[upper - 1]) / (nodes[upper] - nodes[upper - 1])
     weights = functional.one_hot(upper, len(nodes)) * rise[..., None]
     weights = weights + functional.one_hot(upper - 1, len(nodes)) * (1 - rise)[..., None]
-    return torch.einsum("blk,blyx->bkyx", weights, light)
+    return torch.einsum("blk,blyx->bkyx", weights, drawn.shares)
 
 
 def _steps(level_dof: Tensor | float) -> Tensor:

@@ -128,7 +128,7 @@ def _try_field(
     image, truth, surface = (
         cut(each[k]) for each in (drawn.images, drawn.truth, drawn.surface_dof)
     )
-    is_even = drawn.shares is not None
+    is_even = drawn.is_even
     asked: Any = float(surface[0, 0]) if is_even else surface.cpu().numpy()
     seen = refocuser.look(
         image, [asked, -asked], setup=setup_of(drawn, k), spherical_waves=float(drawn.told[k]),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from parfocal.refocus.surface_views import HEIGHTS_DOF, UNASSUMING, VIEWS
+from parfocal.refocus.surface_views import CUES, HEIGHTS_DOF, UNASSUMING, VIEWS
 from parfocal.simulate.surface_fields import Only, SurfaceFields
 from parfocal.train.loop import Schedule, train_network
 from parfocal.train.surface_task import (
@@ -16,7 +16,7 @@ from parfocal.train.surface_task import (
 )
 
 TINY = SurfaceRecipe(
-    widths=(8, 8), blocks=(1, 1), batch=2, patch_px=48, steps=4, epoch_steps=2, reach_dof=4.5,
+    widths=(8, 8, 8), blocks=(1, 1, 1), batch=2, patch_px=48, steps=4, epoch_steps=2, reach_dof=4.5,
     objects=("beads",), sparse=("beads",), height=0.5,
 )  # fmt: skip
 
@@ -35,11 +35,12 @@ def focused():
 
 
 def test_batches_have_what_the_network_takes():
-    views, surface, facts, truth, shares = batch_of(*fields().draw())
+    views, surface, cues, facts, truth, shares = batch_of(*fields().draw())
     assert views.shape == (8, VIEWS, 64, 64)
     assert surface.shape == truth.shape == (8, 64, 64)
     assert facts.shape == (8, 5)
-    assert shares.shape == (4, len(HEIGHTS_DOF), 32, 32)
+    assert shares.shape == (8, len(HEIGHTS_DOF), 32, 32)
+    assert cues.shape == (8, CUES, 8, 8)
     assert bool(torch.isfinite(views).all())
 
 
@@ -48,7 +49,7 @@ def test_the_view_of_the_true_height_is_nearest_to_the_truth(focused):
     nodes = torch.tensor(HEIGHTS_DOF)
     right, flipped = [], []
     for even, uneven in focused:
-        views, _, _, truth, _ = batch_of(even, uneven)
+        views, _, _, _, truth, _ = batch_of(even, uneven)
         count = len(even.images)
         errors = (views[:count] - truth[:count, None]).square().mean((2, 3)).log10()
         for k in range(count):
