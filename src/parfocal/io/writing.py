@@ -30,6 +30,8 @@ _PIXEL_TYPES = {
 }  # fmt: skip
 _TIFF_ENDINGS = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
 _CHUNK_PX = 1024
+_WHOLE_PLANE_BYTES = 128 * 2**20  # larger planes are written tile by tile
+_TILE_PX = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,15 +187,33 @@ def _planes(content: Content) -> Iterator[NDArray[Any]]:
 def _write_tiff(content: Content, path: Path) -> None:
     dtype, shape = np.dtype(content.images.dtype), content.images.shape
     big = math.prod(shape) * dtype.itemsize > 2**32 - 2**25
+    is_large = math.prod(shape[1:]) * dtype.itemsize > _WHOLE_PLANE_BYTES
     with tifffile.TiffWriter(path, bigtiff=big) as writer:
-        for number, plane in enumerate(_planes(content)):
-            writer.write(
-                plane,
-                description=_ome_xml(content) if number == 0 else None,
-                metadata=None,
-                photometric="minisblack",
-                contiguous=False,
-            )
+        for number in range(shape[0]):
+            about: dict[str, Any] = {
+                "description": _ome_xml(content) if number == 0 else None,
+                "metadata": None,
+                "photometric": "minisblack",
+                "contiguous": False,
+            }
+            if is_large:
+                tile, tiles = (_TILE_PX, _TILE_PX), _tiles(content, number)
+                writer.write(tiles, shape=shape[1:], dtype=dtype, tile=tile, **about)
+            else:
+                plane = np.ascontiguousarray(np.asarray(content.images[number]))
+                writer.write(plane, **about)
+
+
+def _tiles(content: Content, number: int) -> Iterator[NDArray[Any]]:
+    """A large plane tile by tile, read in bands of rows; beyond its edges zeros."""
+    _, size_y, size_x = content.images.shape
+    for top in range(0, size_y, _TILE_PX):
+        rows = slice(top, min(size_y, top + _TILE_PX))
+        band = np.asarray(content.images[number, rows, slice(0, size_x)])
+        lacking = (_TILE_PX - band.shape[0], -size_x % _TILE_PX)
+        band = np.pad(band, ((0, lacking[0]), (0, lacking[1])))
+        for left in range(0, size_x, _TILE_PX):
+            yield np.ascontiguousarray(band[:, left : left + _TILE_PX])
 
 
 def _ome_xml(content: Content) -> str:
@@ -241,6 +261,13 @@ def _ome_xml(content: Content) -> str:
 
 
 def _write_zarr(content: Content, path: Path) -> None:
+    array = new_zarr(content, path)
+    for number, plane in enumerate(_planes(content)):
+        array[number] = plane
+
+
+def new_zarr(content: Content, path: Path, *, chunk_px: int = _CHUNK_PX) -> Any:
+    """An OME-Zarr image with all its metadata, as a Zarr array (z, y, x) still to be filled."""
     shape = tuple(int(size) for size in content.images.shape)
     scales = (content.step_um or 1.0, content.pixel_um or 1.0, content.pixel_um or 1.0)
     known = (content.step_um, content.pixel_um, content.pixel_um)
@@ -265,16 +292,15 @@ def _write_zarr(content: Content, path: Path) -> None:
         path,
         image,
         (shape, np.dtype(content.images.dtype)),
-        extra_attributes={"parfocal": _own_attributes(content)},
-        chunks=(1, min(_CHUNK_PX, shape[1]), min(_CHUNK_PX, shape[2])),
+        extra_attributes={"parfocal": own_attributes(content)},
+        chunks=(1, min(chunk_px, shape[1]), min(chunk_px, shape[2])),
         writer="zarr",
     )
     (array,) = arrays.values()
-    for number, plane in enumerate(_planes(content)):
-        array[number] = plane
+    return array
 
 
-def _own_attributes(content: Content) -> dict[str, Any]:
+def own_attributes(content: Content) -> dict[str, Any]:
     """What OME-Zarr has no field for: exact z, optics, saturation."""
     values: dict[str, Any] = {"record": dict(content.record)} if content.record else {}
     if content.z_um is not None:

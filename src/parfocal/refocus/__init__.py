@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from parfocal.refocus.asking import RefocusSettings
 from parfocal.refocus.blind import blind
 from parfocal.refocus.deconvolution import deconvolve
 from parfocal.refocus.iterations import landweber, richardson_lucy
 from parfocal.refocus.linear import wiener
 from parfocal.refocus.psfs import defocus_psf
+from parfocal.refocus.tiled import to_file
 
-__all__ = ["blind", "deconvolve", "defocus_psf", "landweber", "richardson_lucy", "wiener"]
+__all__ = [
+    "RefocusSettings",
+    "blind",
+    "deconvolve",
+    "defocus_psf",
+    "landweber",
+    "richardson_lucy",
+    "to_file",
+    "wiener",
+]

@@ -133,7 +133,7 @@ def deconvolve(
     if declined is not None:
         return declined
     level = darkest_counts(counts) if background is None else background
-    plan = _Plan(setup, method, steps, level, aberrations, saturation_counts)
+    plan = Sharpening(setup, method, steps, level, aberrations, saturation_counts)
     sharp, trust = plan.carry_out(counts, distance_um)
     return answer.of(sharp, trust, level=level, iterations=steps)
 
@@ -152,21 +152,24 @@ def darkest_counts(counts: Float[Tensor, "y x"]) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class _Plan:
-    """How an image is sharpened, whatever its distance."""
+class Sharpening:
+    """How an image is sharpened, whatever its distance.
+
+    ``noise_to_signal`` is Wiener's; without it each region says its own.
+    """
 
     setup: OpticalSetup
     method: str
     iterations: int
     level: float
-    aberrations: Aberrations | None
-    saturation_counts: float | None
+    aberrations: Aberrations | None = None
+    saturation_counts: float | None = None
+    noise_to_signal: float | None = None
 
     def carry_out(self, counts: Tensor, distance_um: Tensor) -> tuple[Tensor, Tensor]:
         """Sharp image with its background, and trust."""
         uniform = distance_um.ndim == 0
-        farthest = float(distance_um.abs().max())
-        halo = 2 * max(reach_px(self._psf(farthest, counts)))
+        halo = self.halo_px(float(distance_um.abs().max()))
         layout = {
             "tile_px": TILE_PX if uniform else VARYING_TILE_PX,
             "overlap_px": OVERLAP_PX,
@@ -185,6 +188,10 @@ class _Plan:
         trust = by_tiles(counts, lambda patch, tile: self._trust(patch, here(tile)), **layout)
         return sharp, trust.clamp_(0.0, 1.0)
 
+    def halo_px(self, farthest_um: float) -> int:
+        """Pixels around a region that its answer depends on: twice the reach of the blur."""
+        return 2 * max(reach_px(self._psf(farthest_um, torch.zeros(()))))
+
     def _sharp(self, patch: Tensor, distance_um: float) -> Tensor:
         if abs(distance_um) <= IN_FOCUS_DOF * self.setup.depth_of_field_um:
             return patch
@@ -193,7 +200,7 @@ class _Plan:
             return patch
         psf, where = self._psf(distance_um, patch), str(patch.device)
         if self.method == "wiener":
-            ratio = noise_ratio(patch)
+            ratio = self.noise_to_signal or noise_ratio(patch)
             sharp: Tensor = wiener(patch - self.level, psf, ratio, device=where)
         elif self.method == "landweber":
             sharp = landweber(
