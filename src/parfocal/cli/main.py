@@ -20,6 +20,7 @@ from parfocal.cli import (
     drive,
     models,
     predict,
+    refocus,
     score,
     segment,
     simulate,
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.command("score")(score.score)
 app.command("predict")(predict.predict)
+app.command("refocus")(refocus.refocus)
 app.command("segment")(segment.segment)
 app.command("simulate")(simulate.simulate)
 app.command("drive")(drive.drive)

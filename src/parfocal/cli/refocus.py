@@ -1,0 +1,220 @@
+"""``parfocal refocus``: bring blurred images into focus after capture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parfocal.cli.exits import CallError
+
+TAKEN, OPTICS = "How the image was taken", "Optics"
+HOW, OUTPUT = "How it is refocused", "Output"
+
+
+def refocus(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT... OUT",
+            help="Files, folders or globs; last, what to write: NAME.ome.tif, NAME.ome.zarr, or a "
+            "folder for many.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="<kind>",
+            help="auto (a network where there is one and no distance is given), network, "
+            "richardson-lucy, landweber or wiener.",
+            rich_help_panel=HOW,
+        ),
+    ] = "auto",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A network's name, or its folder; deep-r-fluorescence if not given.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    defocus_um: Annotated[
+        float | None,
+        typer.Option(
+            help="Distance from focus in um, for deconvolution; estimated if not given.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    interval_um: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="90 % interval of --defocus-um; too wide a one is declined.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    surface: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|tilt|UM",
+            help="Height above the image's plane to focus on: a map, the tilt that a short stack "
+            "shows, or one number.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Steps of deconvolution.", rich_help_panel=HOW)
+    ] = None,
+    background: Annotated[
+        float | None,
+        typer.Option(
+            help="Counts without light, for deconvolution; the darkest 8 x 8 px if not given.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    keep_untrusted: Annotated[
+        str,
+        typer.Option(
+            metavar="<kind>",
+            help="What stands where trust is below 0.5: the answer, or the input.",
+            rich_help_panel=HOW,
+        ),
+    ] = "answer",
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=HOW)] = "cpu",
+    plane: Annotated[
+        int | None,
+        typer.Option(help="Plane of a stack, from 0.", min=0, rich_help_panel=TAKEN),
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="Channel, by name or number.", rich_help_panel=TAKEN)
+    ] = None,
+    time: Annotated[
+        int | None, typer.Option(help="Time point, from 0.", min=0, rich_help_panel=TAKEN)
+    ] = None,
+    position: Annotated[
+        str | None, typer.Option(help="Position, by name or number.", rich_help_panel=TAKEN)
+    ] = None,
+    z_step_um: Annotated[
+        float | None,
+        typer.Option(help="Distance between planes in um.", rich_help_panel=TAKEN),
+    ] = None,
+    saturation: Annotated[
+        float | None,
+        typer.Option(
+            help="Counts at which the camera clips; the type's largest if not given.",
+            rich_help_panel=TAKEN,
+        ),
+    ] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option(help="What the light is, where the file is wrong.", rich_help_panel=TAKEN),
+    ] = None,
+    na: Annotated[
+        float | None, typer.Option(help="Numerical aperture.", rich_help_panel=OPTICS)
+    ] = None,
+    wavelength_nm: Annotated[
+        float | None, typer.Option(help="Detected wavelength in nm.", rich_help_panel=OPTICS)
+    ] = None,
+    pixel_um: Annotated[
+        float | None,
+        typer.Option(help="Pixel size in the object in um.", rich_help_panel=OPTICS),
+    ] = None,
+    immersion_index: Annotated[
+        float | None,
+        typer.Option(help="1.0 air, 1.333 water, 1.515 oil.", rich_help_panel=OPTICS),
+    ] = None,
+    sample_index: Annotated[
+        float | None,
+        typer.Option(help="Refractive index around the specimen.", rich_help_panel=OPTICS),
+    ] = None,
+    file_format: Annotated[
+        str,
+        typer.Option("--format", metavar="<kind>", help="In a folder: ome-tiff or ome-zarr.",
+                     rich_help_panel=OUTPUT),
+    ] = "ome-tiff",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print a CSV table.", rich_help_panel=OUTPUT)
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write the JSON or CSV to this file.", rich_help_panel=OUTPUT),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write one HTML page with pictures.", rich_help_panel=OUTPUT),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=OUTPUT),
+    ] = False,
+) -> int:  # fmt: skip
+    """Bring blurred images into focus, and say where to believe it.
+
+    Writes each image with its map of trust beside it. Raw data stays as it is; what cannot be
+    refocused is listed with its reason, and nothing is written. A large image that was stopped
+    half-way goes on when the same command is given again.
+    """
+    if not inputs or "" in inputs:
+        raise CallError("no input: give files, folders or globs, and OUT. See: parfocal refocus -h")
+    if len(inputs) < 2:
+        raise CallError(f"{inputs[0]}: and what to write? Add NAME.ome.tif, or a folder.")
+    from parfocal.cli.refocus_request import (
+        FORMATS,
+        RefocusRequest,
+        check_method,
+        parse_interval,
+        parse_surface,
+    )
+    from parfocal.cli.request import check_optics, choose_form
+
+    check_optics(na, immersion_index)
+    if file_format not in FORMATS:
+        raise CallError(f"--format {file_format!r}: choose one of: {', '.join(FORMATS)}.")
+    request = RefocusRequest(
+        inputs=tuple(inputs[:-1]),
+        out=Path(inputs[-1]).expanduser(),
+        opening={
+            "singly": True,
+            "z_in_planes": True,
+            "z_step_um": z_step_um,
+            "channel": channel,
+            "time": time,
+            "position": position,
+            "modality": modality,
+            "na": na,
+            "wavelength_nm": wavelength_nm,
+            "pixel_um": pixel_um,
+            "immersion_index": immersion_index,
+            "sample_index": sample_index,
+        },
+        plane=plane,
+        method=method,
+        model=model,
+        defocus_um=defocus_um,
+        interval_um=parse_interval(interval_um),
+        surface=parse_surface(surface),
+        iterations=iterations,
+        background=background,
+        saturation_counts=saturation,
+        untrusted=keep_untrusted,
+        device=device,
+        ending=FORMATS[file_format],
+        form=choose_form(as_json=as_json, as_csv=as_csv, output=output),
+        output=output,
+        report=report,
+        overwrite=overwrite,
+        debug=debug,
+    )
+    check_method(request)
+    from parfocal.cli.refocusing import run_refocus  # loads torch: only when the call is right
+
+    return run_refocus(request)
