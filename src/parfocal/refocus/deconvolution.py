@@ -245,7 +245,7 @@ def _as_distances(defocus_um: Any, counts: Tensor) -> Tensor:
     if callable(defocus_um):
         rows, columns = (np.arange(size, dtype=np.float64) for size in counts.shape)
         defocus_um = np.asarray(defocus_um(rows[:, None], columns[None, :]), dtype=np.float32)
-        defocus_um = np.broadcast_to(defocus_um, tuple(counts.shape))
+        defocus_um = np.broadcast_to(defocus_um, tuple(counts.shape)).copy()
     distance_um = as_float_tensor(defocus_um).to(counts)
     if distance_um.numel() == 1:
         distance_um = distance_um.reshape(())
