@@ -124,7 +124,7 @@ def test_gain_free_measures_decline_correlated_noise_too():
 def test_constant_clipped_and_spoilt_stacks_are_declined():
     even = np.full((4, 32, 32), 7, dtype=np.uint16)
     assert weak_labels(even).status == Status.BLANK
-    clipped = weak_labels(np.full((4, 32, 32), 255, dtype=np.uint8))
+    clipped = weak_labels(np.full((4, 32, 32), 65535, dtype=np.uint16))
     assert clipped.status == Status.SATURATED
     assert "100 %" in clipped.reason
     assert not weak_labels(np.full((4, 32, 32), np.nan)).found
