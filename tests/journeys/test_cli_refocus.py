@@ -17,6 +17,7 @@ from parfocal.io import open_stack
 from parfocal.io.channels import write_channels
 from parfocal.io.writing import write_stack
 from parfocal.refocus import defocus_psf
+from tests.fabricate.refocusers import write_tiny_refocuser
 
 SETUP = OpticalSetup(na=0.75, wavelength_nm=536, pixel_um=0.325)
 AWAY_UM = 2.5
@@ -131,6 +132,18 @@ def test_without_network_and_distance_the_image_itself_is_asked(blurred, parfoca
         assert row["interval_um"] is not None
     else:
         assert "distance" in row["reason"]
+
+
+def test_a_network_is_asked_where_it_is_named(blurred, parfocal, tmp_path):
+    model = write_tiny_refocuser(tmp_path / "tiny")
+    out = tmp_path / "a.ome.tif"
+    status, told, _ = parfocal("refocus", blurred, out, "--model", model, "--json")
+    (row,) = json.loads(told)["results"]
+    assert (status, row["status"], row["method"]) == (0, "found", "tiny")
+    assert len(row["card"]["sha256"]) == 64
+    assert 0 < row["verdict"] <= 1
+    with tifffile.TiffFile(out) as file:
+        assert row["card"]["sha256"] in file.ome_metadata
 
 
 def test_untrusted_pixels_keep_the_input_where_asked(counts, parfocal, tmp_path):

@@ -19,6 +19,7 @@ from parfocal.refocus import blocks, tiled
 from parfocal.refocus.deconvolution import deconvolve
 from parfocal.refocus.psfs import defocus_psf
 from parfocal.refocus.tiled import RefocusSettings, to_file
+from tests.fabricate.refocusers import write_tiny_refocuser
 
 SETUP = OpticalSetup(na=0.75, wavelength_nm=536, pixel_um=0.325)
 AWAY_UM = 2.5
@@ -213,6 +214,39 @@ def test_what_is_in_focus_is_passed_through(whole_px, image, in_blocks, tmp_path
     )
     assert (made.status, made.method) == ("found", "passed through")
     np.testing.assert_allclose(_read(made.paths[0]), image, rtol=1e-5)
+
+
+def _network(folder, **told):
+    return RefocusSettings(model=write_tiny_refocuser(folder / "tiny", **told))
+
+
+def test_a_network_answers_in_blocks_as_it_does_of_the_whole(image, in_blocks, tmp_path):
+    how = _network(tmp_path)
+    whole, parts = (
+        to_file(image, tmp_path / f"{name}.ome.zarr", how, setup=SETUP, whole_px=most)
+        for name, most in (("whole", 10**9), ("parts", 1))
+    )
+    assert (whole.status, parts.status, parts.blocks) == ("found", "found", 12)
+    assert (whole.method, parts.method) == ("tiny", "tiny")
+    assert parts.defocus_um == pytest.approx(whole.defocus_um, rel=1e-3)
+    assert parts.card["sha256"] == whole.card["sha256"]
+    assert parts.flux == pytest.approx(1, abs=0.01)
+    got, known = (_read(made.paths[0]) for made in (parts, whole))
+    assert np.abs(got - known).max() < 0.02 * known.max()
+    trusted, known = (_read(made.paths[1]) for made in (parts, whole))
+    np.testing.assert_allclose(trusted, known, atol=0.02)
+
+
+@pytest.mark.parametrize("whole_px", [1, 10**9], ids=["blocks", "whole"])
+def test_what_a_network_declines_or_passes_is_the_same_in_blocks(
+    whole_px, image, in_blocks, tmp_path
+):
+    place = tmp_path / "a.ome.zarr"
+    far = to_file(image, place, _network(tmp_path, half_depths=16), setup=SETUP, whole_px=whole_px)
+    assert (far.status, far.paths) == ("uncertain", ())
+    near = to_file(image, place, _network(tmp_path, half_depths=0), setup=SETUP, whole_px=whole_px)
+    assert (near.status, near.method) == ("found", "passed through")
+    np.testing.assert_allclose(_read(place), image, rtol=1e-5)
 
 
 def test_light_that_is_no_fluorescence_is_declined(image, tmp_path):
