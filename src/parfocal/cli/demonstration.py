@@ -19,6 +19,7 @@ from parfocal.cli.exits import DONE, SOME_FAILED
 from parfocal.cli.outputs import write_text
 from parfocal.cli.predictions import Predictions
 from parfocal.cli.progress import progress
+from parfocal.cli.refocusings import Refocusings
 from parfocal.cli.scoring import FIELD_FAULTS, Outcome
 from parfocal.cli.segmentations import Segmentations
 from parfocal.cli.strategies import (
@@ -47,8 +48,8 @@ MANIFEST = Path("shared/data/stacks.toml")
 INTRODUCTION = (
     "Real images, brought out of focus by known amounts, and real stacks where they are present: "
     "each is scored without being told where its focus is. A simulated microscope, brought to "
-    "focus by every search; its defocus, predicted from two images; and the pixels in focus of a "
-    "thick specimen."
+    "focus by every search; its defocus, predicted from two images; the pixels in focus of a thick "
+    "specimen; and blurred images, brought into focus."
 )
 
 
@@ -120,7 +121,7 @@ def run_demo(place: Path, *, debug: bool) -> int:
     real = [] if manifest is None else find_stacks([manifest], crop_common=True, z_in_planes=True)
     trials = chain(map(_shipped, shipped_trials()), map(_real, real))
     report, outcome, runs = Report(total=0), Outcome(), list[FocusRun]()
-    chapters = (Predictions(), Segmentations())
+    chapters = (Predictions(), Segmentations(), Refocusings())
     searches = strategies()
     total = SHIPPED_TRIALS + len(real) + len(searches) + len(chapters)
     with progress(total, "demo") as begin:
