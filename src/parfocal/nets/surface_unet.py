@@ -15,6 +15,7 @@ from parfocal.nets.refocus_unet import STEP, Block
 
 CUE_LEVEL = 2
 """Level at which the cues of height come in: its sampling is theirs, 8 px."""
+GUESS_WIDTH = 64
 SHARPNESS = 5.0
 """Of the choice among views: logits are so many times what the last layer says."""
 MULTIPLE_PX = 16
@@ -55,7 +56,8 @@ class SurfaceNetwork(nn.Module):
     blocks
         Residual blocks of each level, on the way down; one on the way up.
     cues
-        Numbers at each place that say how well each height fits; they come in at the third level.
+        Numbers at each place that say how well each height fits; they come in at the third level,
+        and make a first guess of the choice among views.
     facts
         Numbers that describe optics, noise and task.
 
@@ -81,7 +83,7 @@ class SurfaceNetwork(nn.Module):
         views: int = 13,
         widths: Sequence[int] = (32, 64, 96, 128),
         blocks: Sequence[int] = (1, 1, 1, 2),
-        cues: int = 66,
+        cues: int = 99,
         facts: int = 5,
     ) -> None:
         super().__init__()
@@ -90,6 +92,9 @@ class SurfaceNetwork(nn.Module):
         self.stem = nn.Conv2d((views + 1) * STEP**2, widths[0], 3, padding=1)
         self.optics = nn.Linear(facts, widths[0])
         self.told = nn.Conv2d(cues, widths[CUE_LEVEL], 3, padding=1)
+        self.guess = nn.Sequential(
+            nn.Conv2d(cues, GUESS_WIDTH, 1), nn.ReLU(), nn.Conv2d(GUESS_WIDTH, views, 1)
+        )
         self.down = nn.ModuleList(
             nn.Sequential(*(Block(width) for _ in range(count)))
             for width, count in zip(widths, blocks, strict=True)
@@ -127,10 +132,16 @@ class SurfaceNetwork(nn.Module):
                 self.finer[number](found), scale_factor=2.0, mode="bilinear", align_corners=False
             )
             found = self.up[number](kept[number] + wide)
-        return self._put_together(views.float(), self.answer(found).float())
+        answer = self.answer(found).float()
+        guess = functional.interpolate(
+            self.guess(cues).float(), size=answer.shape[2:], mode="bilinear", align_corners=False
+        )
+        return self._put_together(views.float(), answer, guess)
 
-    def _put_together(self, views: Float[Tensor, "b k y x"], answer: Tensor) -> SurfaceMaps:
-        scores = SHARPNESS * answer[:, : self.views]
+    def _put_together(
+        self, views: Float[Tensor, "b k y x"], answer: Tensor, guess: Tensor
+    ) -> SurfaceMaps:
+        scores = SHARPNESS * answer[:, : self.views] + guess
         shares = functional.interpolate(
             scores.softmax(1), scale_factor=float(STEP), mode="bilinear", align_corners=False
         )

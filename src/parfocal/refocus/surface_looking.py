@@ -97,13 +97,13 @@ class SurfaceLooker:
 
     def __init__(self, networks: Sequence[Any], device: torch.device) -> None:
         self.device = device
-        self._networks = networks
+        self.networks = networks
         self._kept: dict[tuple[Any, ...], Tensor] = {}
 
     @cached_property
     def working(self) -> SurfaceNetwork:
         """A copy that is asked, made when first needed."""
-        quick = copy.deepcopy(self._networks[0]).to(self.device).eval().requires_grad_(False)
+        quick = copy.deepcopy(self.networks[0]).to(self.device).eval().requires_grad_(False)
         return cast(SurfaceNetwork, quick.to(memory_format=torch.channels_last))
 
     @cached_property

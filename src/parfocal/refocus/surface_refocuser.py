@@ -31,6 +31,8 @@ from parfocal.refocus.virtual_stack import VirtualStack
 LEAST_DOF = 1e-3
 """Surfaces nearer than that are the image's own plane."""
 TILE_PX = 768
+LEAST_FLUX = 0.1
+"""Of an answer over its input: less cannot be put right."""
 
 
 class SurfaceRefocuser:
@@ -245,7 +247,7 @@ class SurfaceRefocuser:
 
     def _with_light(self, shown: Shown, floor: float) -> NDArray[np.float32]:
         """An answer with the light of its input: focusing moves light, and loses none."""
-        if self.is_section or not 0.5 < shown.flux < 2.0:
+        if self.is_section or not shown.flux > LEAST_FLUX:
             return shown.image
         dark = np.float32(floor)
         right: NDArray[np.float32] = (shown.image - dark) / np.float32(shown.flux) + dark

@@ -23,7 +23,7 @@ LEVEL_DOF = 1.0
 UNASSUMING = 2
 """Views that assume no height: the image itself, and the dark."""
 VIEWS = UNASSUMING + len(HEIGHTS_DOF)
-CELL_PX, WINDOWS_CELLS = 8, (3, 7)
+CELL_PX, WINDOWS_CELLS = 8, (3, 7, 15)
 """Distance of the places at which heights are judged, and sides of the windows around each."""
 CUES = 3 * len(HEIGHTS_DOF) * len(WINDOWS_CELLS)
 LEAST_CUE = 1e-4
@@ -101,7 +101,7 @@ def height_cues(fits: Float[Tensor, "b c y x"]) -> Float[Tensor, "b d v u"]:
     Examples
     --------
     >>> height_cues(torch.rand(1, 33, 32, 48)).shape
-    torch.Size([1, 66, 4, 6])
+    torch.Size([1, 99, 4, 6])
     """
     cells = functional.avg_pool2d(fits, CELL_PX)
     cues = []

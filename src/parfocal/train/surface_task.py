@@ -78,14 +78,14 @@ class SurfaceRecipe(BaseModel):
     sparse: tuple[str, ...] = SPARSE
     batch: Annotated[int, Field(ge=1)] = 6
     patch_px: Annotated[int, Field(ge=48)] = 128
-    steps: Annotated[int, Field(ge=1)] = 2_500
+    steps: Annotated[int, Field(ge=1)] = 2_000
     epoch_steps: Annotated[int, Field(ge=1)] = 200
     peak_rate: Annotated[float, Field(gt=0)] = 1.5e-3
     absolute: Annotated[float, Field(ge=0)] = 4.0
     structure: Annotated[float, Field(ge=0)] = 0.5
     mix: Annotated[float, Field(ge=0)] = 0.5
     doubt: Annotated[float, Field(ge=0)] = 0.02
-    height: Annotated[float, Field(ge=0)] = 0.2
+    height: Annotated[float, Field(ge=0)] = 0.8
 
     @property
     def schedule(self) -> Schedule:
