@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from parfocal.cli.benchmark_wu2019 import wu2019
 from parfocal.cli.exits import CallError
 
 benchmark = typer.Typer(
@@ -20,6 +21,9 @@ benchmark = typer.Typer(
 @benchmark.callback()
 def _benchmark() -> None:
     """Compare methods on recorded data."""
+
+
+benchmark.command("wu2019")(wu2019)
 
 
 @benchmark.command("replay")
@@ -213,6 +217,91 @@ def li2023(
             steps=steps,
             tuning_steps=tuning_steps,
             model=model,
+            data=data,
+            folder=folder,
+            seed=seed,
+            device=device,
+            as_json=as_json,
+            report=report,
+            overwrite=overwrite,
+            command=shlex.join(["parfocal", *sys.argv[1:]]),
+        )
+    )
+
+
+@benchmark.command("luo2020")
+def luo2020(
+    *,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A trial of the whole way, in seconds; says nothing.")
+    ] = False,
+    fields: Annotated[
+        int,
+        typer.Option(
+            help="Simulated fields of each specimen, at each distance and brightness.", min=1
+        ),
+    ] = 3,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A model of ours that refocuses, by name or folder. Default: "
+            "deep-r-fluorescence if it is there.",
+            show_default=False,
+        ),
+    ] = None,
+    published: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a network as published, from parfocal train luo2020.",
+            show_default=False,
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A chapter: fields, beads, tilt, clear, times or real. Again for more. Default: "
+            "all.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of recorded stacks with a stacks.toml. Default: ../shared/data if it is "
+            "there.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where results are kept. Default: a cache.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of fields, beads and starts.", min=0)] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write one HTML page with tables and figures.", show_default=False),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a page that exists.")
+    ] = False,
+) -> int:
+    """Compare ways to bring one blurred image into focus, as in Luo 2020.
+
+    Simulates specimens that no network saw, and refocuses them blindly and by deconvolution; then
+    beads, a tilted field, transmitted light, the time that it takes beside a search for focus,
+    and recorded stacks. Stopped or killed, it goes on from there when it is called again.
+    """
+    from parfocal.cli.luo2020 import Luo2020Request, run_luo2020
+
+    return run_luo2020(
+        Luo2020Request(
+            is_quick=quick,
+            fields=fields,
+            model=model,
+            published=published,
+            only=tuple(only or ()),
             data=data,
             folder=folder,
             seed=seed,

@@ -1,0 +1,102 @@
+"""All that the Luo 2020 benchmark found, and the form of its tables."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from parfocal.evaluate.luo2020 import FieldRow
+from parfocal.evaluate.luo2020_beads import BeadRow
+from parfocal.evaluate.luo2020_real import RealPlane
+from parfocal.evaluate.luo2020_tilt import TiltRow
+from parfocal.evaluate.luo2020_times import TimeRow
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Shot:
+    """Images beside each other for a picture, by the names of their columns."""
+
+    title: str
+    images: dict[str, Float[np.ndarray, "y x"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClearRow:
+    """Simulated transmitted light, which must be declined."""
+
+    kind: str
+    fields: int
+    declined: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Study:
+    """Everything that the benchmark found; a chapter that was not run is empty.
+
+    Parameters
+    ----------
+    fields
+        Every method about every simulated field.
+    beads, tilt, clear, times, real
+        The other chapters.
+    examples
+        For pictures.
+    facts
+        What was tried, for the reader: sentences.
+    """
+
+    fields: tuple[FieldRow, ...] = ()
+    beads: tuple[BeadRow, ...] = ()
+    tilt: tuple[TiltRow, ...] = ()
+    clear: tuple[ClearRow, ...] = ()
+    times: tuple[TimeRow, ...] = ()
+    real: tuple[RealPlane, ...] = ()
+    examples: tuple[Shot, ...] = ()
+    facts: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; no pictures."""
+        real = [
+            {key: value for key, value in vars(plane).items() if key != "pictures"}
+            for plane in self.real
+        ]
+        whole = {
+            name: [asdict(row) for row in getattr(self, name)]
+            for name in ("fields", "beads", "tilt", "clear", "times")
+        }
+        times = zip(whole["times"], self.times, strict=True)
+        whole["times"] = [one | {"seconds_per_mm2": row.seconds_per_mm2} for one, row in times]
+        return {**whole, "real": real, "facts": list(self.facts)}
+
+    def of(self, method: str, dof: float, photons: float) -> list[FieldRow]:
+        """Rows of one method at one distance and brightness."""
+        return [r for r in self.fields if (r.method, r.dof, r.photons) == (method, dof, photons)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table as text: a title, heads, and cells; the first column reads from the left."""
+
+    title: str
+    heads: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+
+
+def distinct(values: Any) -> list[Any]:
+    """Values in order of their first appearance."""
+    return list(dict.fromkeys(values))
+
+
+def text_table(table: Table) -> list[str]:
+    """A table in Markdown, for documents.
+
+    Examples
+    --------
+    >>> text_table(Table(title="", heads=("a", "b"), cells=(("x", "1"),)))
+    ['| a | b |', '| --- | ---: |', '| x | 1 |']
+    """
+    rows = [table.heads, ("---", *["---:"] * (len(table.heads) - 1)), *table.cells]
+    return ["| " + " | ".join(row) + " |" for row in rows]
