@@ -35,6 +35,7 @@ ARCHITECTURES = (
     ArchitectureRow("parfocal.nets.spectrum:SpectrumNetwork", verb="predict"),
     ArchitectureRow("parfocal.nets.spectrum:SpectrumPerceptron", verb="predict"),
     ArchitectureRow("parfocal.nets.refocus_unet:RefocusNetwork", verb="refocus"),
+    ArchitectureRow("parfocal.nets.surface_unet:SurfaceNetwork", verb="refocus"),
     ArchitectureRow("parfocal.nets.luo2020:Luo2020Generator", verb="refocus"),
     ArchitectureRow("parfocal.nets.focus_unet:FocusUnet", verb="segment"),
     ArchitectureRow("parfocal.nets.li2023:Li2023Network", verb="segment"),

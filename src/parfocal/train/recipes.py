@@ -116,6 +116,13 @@ RECIPES = (
         tuning="parfocal.train.mask_tuning:MaskTuningRecipe",
         model="in-focus-widefield",
     ),
+    RecipeRow(
+        name="deep-z-fluorescence",
+        what="one fluorescence image onto other surfaces or as sections, by simulated optics alone",
+        settings="parfocal.train.surface_task:SurfaceRecipe",
+        maker="parfocal.train.surface_making:make_surface_refocuser",
+        quick={"steps": 150, "epoch_steps": 50},
+    ),
 )  # fmt: skip
 QUICK = "-quick"
 """Ending of a quick model's name, so that it never hides the whole one."""
