@@ -36,7 +36,8 @@ def refocus(
     model: Annotated[
         str | None,
         typer.Option(
-            help="A network's name, or its folder; deep-r-fluorescence if not given.",
+            help="A network's name, or its folder; deep-r-fluorescence, and for surfaces "
+            "deep-z-fluorescence, if not given.",
             rich_help_panel=HOW,
         ),
     ] = None,

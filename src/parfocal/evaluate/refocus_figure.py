@@ -147,7 +147,8 @@ def difference_frame(views: Views, pixel_um: float | None) -> str:
         f"rgb({', '.join(str(round(255 * part)) for part in colormaps['RdBu_r'](k / 8)[:3])})"
         for k in range(9)
     )
-    ramp = _ramp(f"linear-gradient(90deg, {stops})", f"−{most:.3g}", "counts", f"+{most:.3g}")
+    end = f"{most:.0f}" if most >= 100 else f"{most:.3g}"
+    ramp = _ramp(f"linear-gradient(90deg, {stops})", f"−{end}", "counts", f"+{end}")
     return framed(picture, views.shape, pixel_um) + ramp
 
 

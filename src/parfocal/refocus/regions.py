@@ -162,7 +162,7 @@ class Networked:
             calibration=self.refocuser.calibration,
         )  # fmt: skip
         sharp = with_light(seen.sharp, self.facts)
-        return torch.from_numpy(np.stack([sharp, seen.trust]))
+        return torch.from_numpy(np.stack([sharp, seen.trust])).to(region)
 
     def _line(self, size_px: int, read: slice, whole_px: int) -> Line:
         """One tile for a region, mirrored beyond the image's edges as far as the halo."""

@@ -65,7 +65,8 @@ def test_blocks_agree_with_the_whole_and_their_seams_cannot_be_seen(
             image, setup=SETUP, defocus_um=AWAY_UM, method=how.method, iterations=how.iterations
         )
     )
-    assert (got - whole).std() < 0.03 * whole.std()
+    assert (got - whole).std() < 0.015 * whole.std()
+    assert np.abs(got - whole).max() < 0.013 * whole.max()  # without the halo 0.02 and 0.03
     steps = np.abs(np.diff(got - whole, axis=1)).mean(0)
     at_edges = steps[[95, 191]].mean()
     assert at_edges < 0.02 * np.abs(np.diff(whole, axis=1)).mean()
