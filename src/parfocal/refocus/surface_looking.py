@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from parfocal.core.setup import OpticalSetup
 from parfocal.nets.fast import computes_bfloat16
-from parfocal.nets.surface_unet import SurfaceMaps, SurfaceNetwork
+from parfocal.nets.surface_unet import SurfaceMaps, SurfaceNetwork, agreed
 from parfocal.optics.round_pupil import round_transfers
 from parfocal.refocus.hypotheses import Levels
 from parfocal.refocus.surface_trust import SurfaceCalibration, surface_trust
@@ -173,6 +173,7 @@ class SurfaceLooker:
                 heights = _heights(surface, tile, optics.size, device=self.device)
                 views = optics.views(clear, small, levels, heights)
                 maps = self._ask(views, heights, cues, facts, is_narrow=self.is_narrow)
+                maps = agreed(maps, views, calibration.agreement)
                 self._add(sheet, maps, tile, region, levels, floor, calibration)
         return [sheet.shown() for sheet in sheets]
 
