@@ -29,9 +29,9 @@ BINS_PX = (1, 2, 4, 8)
 LEAST_AGREEMENT, LEAST_SIGNIFICANCE = 0.05, 6.5
 """Least share of a tile's variance that neighbouring pixels have in common, and least number of
 standard errors: among the tiles of a stack, noise reaches about 5."""
-MOST_UNEVEN = 30.0
-"""Of noise alone, also where light falls to a sixth towards the corners. Wide smooth structure
-passes here: within a tile it looks like a slope of the light, but tiles differ."""
+MOST_RELIEF = 45.0
+"""Of noise alone, also where light falls towards the corners. Wide smooth structure passes here:
+within a tile it looks like a slope of the light, but tiles differ."""
 SURROGATE_PX = 256
 MARGIN = 1.05
 """Scores must pass the highest score of as much noise by this factor."""
@@ -59,6 +59,8 @@ class Evidence:
         Median brightness.
     unevenness
         Range of the standard deviations of all tiles, in relative standard errors of white noise.
+    relief
+        The same of what neighbouring pixels have in common, so that hot pixels are none.
     """
 
     clipped: float
@@ -68,6 +70,7 @@ class Evidence:
     noise_counts: float
     level_counts: float
     unevenness: float
+    relief: float
 
 
 def look_for_structure(stack: FocalStack) -> Evidence:
@@ -81,7 +84,7 @@ def look_for_structure(stack: FocalStack) -> Evidence:
     planes, size_y, size_x = stack.shape
     clipped, structure = 0, 0.0
     low, high = np.inf, -np.inf
-    spoilt, noise, level, spreads = [], [], [], []
+    spoilt, noise, level, spreads, commons = [], [], [], [], []
     band = max(8 * TILE_PX, ROWS_AT_ONCE // size_x // (8 * TILE_PX) * 8 * TILE_PX)
     for z in range(planes):
         of_plane: list[NDArray[np.float64]] = []
@@ -96,9 +99,10 @@ def look_for_structure(stack: FocalStack) -> Evidence:
             if saturation is not None and high >= saturation:
                 clipped += int((counts >= saturation).sum())
             level.append(float(np.median(counts[::8, ::8])))
-            spread, white = _powers(counts)
+            spread, common, white = _powers(counts)
             of_plane.append(white)
             spreads.append(spread)
+            commons.append(common)
             if structure <= 1.0:
                 structure = max(structure, _agreement(counts))
         noise.append(np.concatenate(of_plane))
@@ -112,21 +116,22 @@ def look_for_structure(stack: FocalStack) -> Evidence:
         noise_counts=float(np.sqrt(max(np.median(power), 0.0))),
         level_counts=float(np.median(level)),
         unevenness=_unevenness(np.concatenate(spreads)),
+        relief=_unevenness(np.concatenate(commons) + np.median(power)),
     )
 
 
 def _powers(
     counts: NDArray[np.generic],
-) -> tuple[Float[np.ndarray, " tiles"], Float[np.ndarray, " tiles"]]:
-    """Variance of each tile of a band, and the power of its white noise, in counts squared."""
+) -> tuple[Float[np.ndarray, " tiles"], Float[np.ndarray, " tiles"], Float[np.ndarray, " tiles"]]:
+    """Variance of each tile of a band, covariance of neighbours, and power of the white noise."""
     side = min(TILE_PX, *counts.shape)
     if side < 4:
-        return np.ones(1), np.zeros(1)
+        return np.ones(1), np.zeros(1), np.zeros(1)
     total, one, two = (
         np.asarray(focus_map(counts, name, side, side), dtype=np.float64).ravel()
         for name in ("variance", "vollath5", "vollath4")
     )
-    return total, np.maximum(total - one - two / 3.0, 0.0)
+    return total, np.maximum(one, 0.0), np.maximum(total - one - two / 3.0, 0.0)
 
 
 def _unevenness(spreads: Float[np.ndarray, " tiles"]) -> float:
@@ -197,7 +202,7 @@ def contradiction(evidence: Evidence) -> tuple[Status, str] | None:
         )
     if evidence.constant:
         return Status.BLANK, "every pixel of every plane has the same value"
-    if evidence.structure <= 1.0 and evidence.unevenness <= MOST_UNEVEN:
+    if evidence.structure <= 1.0 and evidence.relief <= MOST_RELIEF:
         return Status.BLANK, "the field holds no structure beyond noise"
     return None
 

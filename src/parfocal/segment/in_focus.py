@@ -21,6 +21,7 @@ from parfocal.measures.maps import focus_map
 from parfocal.models.card import ModelCard
 from parfocal.models.package import load_model
 from parfocal.segment.evidence import contradiction, find_phase, look_for_structure
+from parfocal.segment.fused_maps import LIKE_NOISE
 from parfocal.segment.planes import COARSEST_PIXEL
 from parfocal.segment.weak_labels import as_focal_stack
 
@@ -167,6 +168,10 @@ def in_focus(
     empty = contradiction(evidence)
     if empty is not None:
         return asked.declined(*empty)
+    if evidence.unevenness <= LIKE_NOISE:
+        return asked.declined(
+            Status.FLAT, "no place of any plane is sharper than another within the noise"
+        )
     if _is_phase(field):
         return asked.declined(
             Status.AMBIGUOUS,

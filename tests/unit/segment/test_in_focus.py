@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 import parfocal as pf
 from parfocal.core.errors import InputError, MetadataError
+from parfocal.evaluate.blank_fields import BLANK_KINDS, blank_false_positives
 from parfocal.models import save_model
 from parfocal.models.card import ModelCard
 from parfocal.nets.focus_unet import FocusUnet
@@ -108,6 +109,15 @@ def test_what_holds_nothing_gets_no_mask_and_a_reason(segmenter, planes, status)
     assert masks.status == status
     assert masks.reason
     assert not masks.masks.any()
+
+
+@pytest.mark.parametrize("kind", BLANK_KINDS)
+def test_blank_fields_of_any_kind_get_no_mask(segmenter, kind):
+    (row,) = blank_false_positives(
+        lambda field: pf.segment.in_focus(field, model=segmenter), kinds=[kind], seeds=range(3),
+        size_px=96,
+    )  # fmt: skip
+    assert row.answered == 0
 
 
 def test_wide_smooth_structure_is_no_blank_field(segmenter):
