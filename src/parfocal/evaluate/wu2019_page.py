@@ -1,0 +1,157 @@
+"""The Wu 2019 benchmark as one self-contained HTML page, and its figures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from io import BytesIO
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from parfocal.evaluate.pictures import contrast_limits
+from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.wu2019 import (
+    BLURRED,
+    FLIPPED,
+    INPUT,
+    NETWORK,
+    SECTIONED,
+    TOLD,
+    Example,
+    Wu2019Row,
+)
+from parfocal.evaluate.wu2019_study import Wu2019Study, Wu2019Table, tables
+
+INK, SEA, ROSE, PAPER = "#3a3a3a", "#2a6f97", "#d1495b", "#b9b4a7"
+STYLES = {
+    INPUT: (INK, ":"), BLURRED: (PAPER, "-"), NETWORK: (ROSE, "-"), FLIPPED: (ROSE, ":"),
+    TOLD: (SEA, "-"), SECTIONED: (ROSE, "-"),
+}  # fmt: skip
+DPI = 90
+
+
+def figures(study: Wu2019Study) -> dict[str, tuple[str, bytes]]:
+    """Every figure of what was run: a title and a PNG, by the name of its file."""
+    made = {}
+    if study.of("stack"):
+        made["stacks"] = ("Virtual stacks", heights_png(study.of("stack")))
+    if study.of("focus"):
+        made["focus"] = ("Focusing on one thin object", heights_png(study.of("focus")))
+    if study.examples:
+        made["examples"] = ("Fields", examples_png(study.examples))
+    if study.bead_errors_um is not None and len(study.bead_errors_um):
+        made["beads"] = ("Axial errors of beads", beads_png(study.bead_errors_um))
+    return made
+
+
+def heights_png(rows: Sequence[Wu2019Row]) -> bytes:
+    """PSNR against height above the image's plane, for each specimen."""
+    kinds = list(dict.fromkeys(row.kind for row in rows))
+    figure = _figure(3.4 * len(kinds), 3.0)
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+        own = [row for row in rows if row.kind == kind]
+        for name in dict.fromkeys(row.method for row in own):
+            ink, style = STYLES[name]
+            heights = sorted({row.z_um for row in own})
+            means = [
+                np.mean([r.psnr for r in own if r.method == name and r.z_um == z]) for z in heights
+            ]
+            axes.plot(heights, means, style, color=ink, lw=1.5, marker="o", ms=2.5, label=name)
+        axes.set_title(kind, fontsize=8)
+        axes.set_xlabel("height above the image's plane (um)", fontsize=7)
+        axes.set_ylabel("PSNR (dB)", fontsize=7)
+        axes.tick_params(labelsize=6)
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=6, frameon=False)
+    return _png(figure)
+
+
+def examples_png(examples: Sequence[Example]) -> bytes:
+    """A row of pictures for each field, each by its own contrast."""
+    most = max(len(example.pictures) for example in examples)
+    figure = _figure(1.9 * most, 2.05 * len(examples))
+    grid = figure.subplots(len(examples), most, squeeze=False)
+    for line, example in zip(grid, examples, strict=True):
+        for axes in line:
+            axes.axis("off")
+        for axes, (caption, picture) in zip(line, example.pictures, strict=False):
+            low, high = contrast_limits(picture)
+            axes.imshow(picture, cmap="gray", vmin=low, vmax=high)
+            axes.set_title(f"{example.title}\n{caption}", fontsize=6)
+    return _png(figure)
+
+
+def beads_png(errors_um: Float[np.ndarray, " bead"]) -> bytes:
+    """Histogram of axial errors."""
+    figure = _figure(4.0, 2.6)
+    axes = figure.subplots()
+    axes.hist(errors_um, bins=25, color=SEA)
+    axes.set_xlabel("height in the virtual stack less that in the scan (um)", fontsize=7)
+    axes.set_ylabel("beads", fontsize=7)
+    axes.tick_params(labelsize=6)
+    axes.spines[["top", "right"]].set_visible(False)
+    return _png(figure)
+
+
+def benchmark_page(
+    header: ReportHeader, study: Wu2019Study, drawn: Mapping[str, tuple[str, bytes]]
+) -> str:
+    """Write the page."""
+    css = files("parfocal.evaluate").joinpath("report.css").read_text(encoding="utf-8")
+    facts = "".join(f"<li>{escape(text)}</li>" for text in study.facts)
+    body = "".join(
+        f"<h2>{escape(_units(table.title))}</h2>{_table(table)}" for table in tables(study)
+    )
+    pictures = "".join(
+        f"<h2>{escape(title)}</h2>{_image(png, title)}" for title, png in drawn.values()
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(header.title)}</title><style>{css}</style></head><body><main>"
+        f"<header><h1>{escape(header.title)}</h1>"
+        f'<div class="quiet">{escape(header.date)}, parfocal {escape(header.version)}</div>'
+        f"<p>{escape(header.introduction)}</p><ul>{facts}</ul></header>{body}{pictures}"
+        f"<footer><h2>How this was made</h2><pre><code>{escape(header.command)}</code></pre>"
+        f"</footer></main></body></html>\n"
+    )
+
+
+def _units(text: str) -> str:
+    return text.replace(" um", " µm")
+
+
+def _table(table: Wu2019Table) -> str:
+    top = "".join(f"<th>{escape(_units(head))}</th>" for head in table.heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(_units(cell))}</td>" for cell in row) + "</tr>"
+        for row in table.cells
+    )
+    return (
+        f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _image(png: bytes, title: str) -> str:
+    data = base64.b64encode(png).decode("ascii")
+    return (
+        f'<figure><img style="width:100%" alt="{escape(title)}" '
+        f'src="data:image/png;base64,{data}"></figure>'
+    )
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    held = BytesIO()
+    figure.savefig(held, format="png", dpi=DPI)
+    return held.getvalue()
