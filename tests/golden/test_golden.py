@@ -27,7 +27,10 @@ from parfocal.evaluate.fields import record_of
 from parfocal.evaluate.report import Report, ReportHeader
 
 FOLDER = Path(__file__).parent
-ROOMS = ("drive", "io", "measures", "models", "optics", "predict", "score", "simulate")
+ROOMS = (
+    "drive", "io", "measures", "models", "optics", "predict", "refocus", "score", "segment",
+    "simulate",
+)  # fmt: skip
 
 
 def _compare(name: str, text: str) -> None:
@@ -65,6 +68,8 @@ def test_every_public_name_exists():
         "predict",
         "simulate",
         "drive",
+        "refocus",
+        "segment",
         "train",
         "benchmark",
         "benchmark replay",
