@@ -67,6 +67,18 @@ CATALOG: tuple[ModelRow, ...] = (
         "one blurred fluorescence image into focus, on any microscope",
         SHIPPED / "deep-r-fluorescence",
     ),
+    ModelRow(
+        "deep-z-fluorescence",
+        "refocus",
+        "one fluorescence image onto other surfaces, by a known spherical aberration",
+        SHIPPED / "deep-z-fluorescence",
+    ),
+    ModelRow(
+        "deep-z-confocal",
+        "refocus",
+        "the same network asked for confocal-equivalent sections",
+        SHIPPED / "deep-z-fluorescence",
+    ),
 )
 """The networks that ship with the package, each in its folder of ``SHIPPED``."""
 

@@ -35,6 +35,8 @@ def models_page(rows: Sequence[ModelRow] = CATALOG) -> str:
         card = ModelCard.read(row.folder / "card.json")
         cells = (row.name, row.verb, row.summary, f"{row.size_mb:.1f}", coverage_range(card))
         lines.append(f"| {' | '.join(cells)} |")
+        if row.name != card.name:  # the same network, asked otherwise
+            continue
         cards.append(re.sub(r"^#", "##", card.to_markdown(), flags=re.MULTILINE))
     return "\n".join([_INTRODUCTION, *lines, "", *cards])
 

@@ -22,6 +22,7 @@ MULTIPLE_PX = 16
 """Of the sides of what comes in."""
 AROUND = 33
 """Side of the window in which places agree, in places of 2 px."""
+NEAR_DOF, OWN_SHARE = 1.5, 0.4
 FAR_DOF = 8.0
 
 
@@ -157,35 +158,42 @@ class SurfaceNetwork(nn.Module):
         )
 
 
-def agreed(maps: SurfaceMaps, views: Float[Tensor, "b k y x"], weight: float) -> SurfaceMaps:
+def agreed(
+    maps: SurfaceMaps,
+    views: Float[Tensor, "b k y x"],
+    surface_dof: Float[Tensor, "b y x"],
+    weight: float,
+) -> SurfaceMaps:
     """Let places around each other agree on the views: their mean opinion counts so much more.
 
     What one place knows of the height of its light is little, and its neighbours' light lies at
-    about the same height.
+    about the same height. Near the image's own plane heights matter little, and the image itself
+    comes in instead, by up to ``OWN_SHARE``.
 
     Parameters
     ----------
     maps
         What the network said.
-    views
+    views, surface_dof
         What it was asked with.
     weight
-        Of the mean logarithm of the shares in a window of ``AROUND`` places; 0 changes nothing.
+        Of the mean logarithm of the shares in a window of ``AROUND`` places.
 
     Examples
     --------
     >>> maps = SurfaceMaps(torch.ones(1, 8, 8), torch.ones(1, 8, 8), torch.zeros(1, 2, 4, 4),
     ...                    torch.zeros(1, 2, 4, 4))
-    >>> agreed(maps, torch.ones(1, 2, 8, 8), 1.0).shown.mean()
+    >>> agreed(maps, torch.ones(1, 2, 8, 8), torch.ones(1, 8, 8), 1.0).shown.mean()
     tensor(1.)
     """
-    if weight == 0:
-        return maps
+    away = (surface_dof.abs() / NEAR_DOF).clamp(max=1.0)[:, None]
     opinion = maps.scores.log_softmax(1)
     around = functional.avg_pool2d(opinion, AROUND, 1, AROUND // 2, count_include_pad=False)
     shares = functional.interpolate(
-        (opinion + weight * around).softmax(1), scale_factor=float(STEP), mode="bilinear",
-        align_corners=False,
+        (opinion + weight * functional.avg_pool2d(away, STEP) * around).softmax(1),
+        scale_factor=float(STEP), mode="bilinear", align_corners=False,
     )  # fmt: skip
     mixed = (shares * views.float()).sum(1)
-    return maps._replace(shown=maps.shown - maps.mixed + mixed, mixed=mixed)
+    shown = maps.shown - maps.mixed + mixed
+    own = OWN_SHARE * (1 - away[:, 0])
+    return maps._replace(shown=torch.lerp(shown, views[:, 0].float(), own), mixed=mixed)

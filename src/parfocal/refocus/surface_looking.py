@@ -173,7 +173,7 @@ class SurfaceLooker:
                 heights = _heights(surface, tile, optics.size, device=self.device)
                 views = optics.views(clear, small, levels, heights)
                 maps = self._ask(views, heights, cues, facts, is_narrow=self.is_narrow)
-                maps = agreed(maps, views, calibration.agreement)
+                maps = agreed(maps, views, heights, calibration.agreement)
                 self._add(sheet, maps, tile, region, levels, floor, calibration)
         return [sheet.shown() for sheet in sheets]
 

@@ -42,6 +42,8 @@ LIMITS = (
     "farther away are not brought into focus.",
     "Fluorescence only, and sparse: in dense deep specimens out-of-focus light is not sorted by "
     "height.",
+    "Trust ranks errors weakly (see the metrics): look at the answer. Single points far from the "
+    "image's plane are often put on the wrong side, or near the plane.",
     "Trained on simulated optics alone: dry and immersed objectives of NA / n 0.35 to 0.85, pixels "
     "of 0.2 to 0.5 wavelength / NA. A wrong NA, wavelength or pixel size makes the views wrong "
     "that the network chooses from.",
