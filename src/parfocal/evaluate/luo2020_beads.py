@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import OptimizeWarning, curve_fit
+from scipy.optimize import least_squares
 
 from parfocal.core.setup import OpticalSetup
 from parfocal.optics import Aberrations
@@ -29,6 +28,7 @@ CIRCLE_PX = 3.0
 """Twice the radius of the first dark ring, nearly: light within it counts as the bead's."""
 WIDTH_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
 FARTHEST_SIGMA_PX = 15.0
+MOST_STEPS = 50
 LEAST_HEIGHT = 3.0
 """Of a fit, in standard deviations of what it leaves."""
 
@@ -195,28 +195,20 @@ def fitted_width_px(box: Float[np.ndarray, "y x"], centre: tuple[float, float]) 
     4.71
     """
     rows, columns = (axis.ravel() for axis in np.indices(box.shape).astype(np.float64))
+    values = box.ravel()
 
-    def bell(places: np.ndarray, *given: float) -> np.ndarray:
+    def left(given: Float[np.ndarray, " 6"]) -> Float[np.ndarray, " n"]:
         height, y, x, sigma_y, sigma_x, floor = given
-        shape = ((places[0] - y) / sigma_y) ** 2 + ((places[1] - x) / sigma_x) ** 2
-        found: np.ndarray = height * np.exp(-0.5 * shape) + floor
+        shape = ((rows - y) / sigma_y) ** 2 + ((columns - x) / sigma_x) ** 2
+        found: np.ndarray = height * np.exp(-0.5 * shape) + floor - values
         return found
 
     peak = max(float(box.max()), 1e-9)
-    start = (peak, *centre, 1.5, 1.5, 0.0)
+    start = np.array([peak, *centre, 1.5, 1.5, 0.0])
     low = (0.0, centre[0] - 3, centre[1] - 3, 0.3, 0.3, -peak)
     high = (20 * peak, centre[0] + 3, centre[1] + 3, 2 * BOX_PX, 2 * BOX_PX, peak)
-    fit: Callable[..., tuple[np.ndarray, np.ndarray]] = curve_fit
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", OptimizeWarning)
-        try:
-            found, _ = fit(
-                bell, np.stack([rows, columns]), box.ravel(), start, bounds=(low, high),
-                max_nfev=400,
-            )  # fmt: skip
-        except RuntimeError:  # no convergence
-            return math.nan
-    left = box.ravel() - bell(np.stack([rows, columns]), *found)
-    sigma = float(found[3] + found[4]) / 2
-    is_clear = float(found[0]) > LEAST_HEIGHT * float(left.std())
+    fit = least_squares(left, start, bounds=(low, high), x_scale=(peak, 1, 1, 1, 1, peak),
+                        max_nfev=MOST_STEPS)  # fmt: skip
+    sigma = float(fit.x[3] + fit.x[4]) / 2
+    is_clear = float(fit.x[0]) > LEAST_HEIGHT * float(fit.fun.std())
     return sigma * WIDTH_PER_SIGMA if is_clear and sigma < FARTHEST_SIGMA_PX else math.nan
