@@ -30,7 +30,7 @@ from parfocal.refocus.surface_refocuser import SurfaceRefocuser
 
 DOF_UM = SETUP.depth_of_field_um
 INPUT, NETWORK, FLIPPED = "image as taken", "network", "network, sides exchanged"
-BLURRED, TOLD, SECTIONED = "image blurred by |z|", "Wiener, distance told", "network, section"
+BLURRED, TOLD, SECTIONED = "image blurred to there", "Wiener, distance told", "network, section"
 NOISE_TO_SIGNAL = 2e-3
 THICKNESS_UM = 10.0
 KINDS = ("nematode", "neurites", "beads")
