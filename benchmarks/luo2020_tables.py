@@ -20,7 +20,7 @@ from PIL import Image
 from parfocal.evaluate.luo2020_study import Table, text_table
 
 BEGIN, END = "<!-- printed: begin -->", "<!-- printed: end -->"
-COLOURS = 128
+COLOURS, WIDEST_PX = 32, 1200
 FIGURE = re.compile(r"<h2>([^<]*)</h2><figure><img [^>]*?src=\"data:image/png;base64,([^\"]+)\"")
 RECORDED = "Recorded stacks"
 
@@ -56,7 +56,8 @@ def _figure(title: str, data: str, docs: Path) -> list[str]:
     """Write a figure in few colours; the lines that show it."""
     name = "luo2020-" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") + ".png"
     with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
-        few = picture.convert("RGB").quantize(COLOURS)
+        picture.thumbnail((WIDEST_PX, WIDEST_PX))
+        few = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     few.save(docs / "images" / name, optimize=True)
     return ["", f"### {title}", "", f"![{title}](../images/{name})"]
 
