@@ -22,7 +22,7 @@ OBJECTS = (
     "beads", "nuclei", "packed_nuclei", "filaments", "microtubules", "mitochondria", "cells",
     "epithelium",
 )  # fmt: skip
-NEAR_SHARE = 0.18  # of the fields: within one depth of field
+NEAR_SHARE = 0.22  # of the fields: within one depth of field
 TWO_LAYERS, THICK = 0.2, 0.1  # shares of the optics
 SLICES = (-0.5, -0.25, 0.25, 0.5)  # of a thick object, in its thickness; and its middle
 WIDEST_BLUR = 0.25  # of the field's side: radius of the geometric blur
@@ -117,8 +117,8 @@ class BlurredFields:
     objects
         Rows of ``SPECIMENS``.
     textures
-        How many textures of 1 / f amplitude; twice as many fields of a few balls, and an eighth as
-        many pictures of discs and rings, from which crops are cut.
+        How many textures of 1 / f amplitude; twice as many fields of a few balls and of a few
+        points, and an eighth as many pictures of discs and rings, from which crops are cut.
     reuse
         How often, in the mean, one set of optics is used.
     fixed
@@ -161,6 +161,7 @@ class BlurredFields:
             objects,
             textures=textures,
             balls=2 * textures,
+            points=2 * textures,
             pictures=pictures,
             size_px=size_px,
             seed=seed,

@@ -32,6 +32,8 @@ class ObjectPool:
         How many textures of 1 / f amplitude.
     balls
         How many fields of a few balls each, from points to an eighth of the side, in the dark.
+    points
+        How many fields of a few points each, in the dark.
     pictures
         Sharp images of the user's (y, x), from which crops are cut; their edges are blended over
         an eighth of the side.
@@ -56,6 +58,7 @@ class ObjectPool:
         *,
         textures: int = 0,
         balls: int = 0,
+        points: int = 0,
         pictures: Sequence[Any] = (),
         size_px: int,
         seed: int,
@@ -65,6 +68,7 @@ class ObjectPool:
         made = [_glowing(name, size_px, dice) for name in objects]
         made += [texture(size_px, SLOPES[k % len(SLOPES)], dice)[None] for k in range(textures)]
         made += [few_balls(size_px, dice)[None] for _ in range(balls)]
+        made += [few_points(size_px, dice)[None] for _ in range(points)]
         made += [_crops(picture, size_px, dice) for picture in pictures]
         if not made:
             raise InputError("The pool of objects is empty: give objects, textures or pictures.")
@@ -139,6 +143,29 @@ def few_balls(size_px: int, generator: torch.Generator) -> Float[Tensor, "y x"]:
         # Pixels at the rim are filled in part: within one pixel the thickness fades.
         inside = (1 - (y[:, None].square() + x.square()) / (radius + 0.5) ** 2).clamp(min=0.0)
         field += uniform(0.3, 1.0) * inside.sqrt()
+    return field / field.max()
+
+
+def few_points(size_px: int, generator: torch.Generator) -> Float[Tensor, "y x"]:
+    """One to a dozen points anywhere between the pixels of a dark field that wraps.
+
+    Examples
+    --------
+    >>> field = few_points(64, torch.Generator().manual_seed(0))
+    >>> float(field.max()), bool((field > 0).float().mean() < 0.02)
+    (1.0, True)
+    """
+
+    def uniform(low: float, high: float) -> float:
+        return low + (high - low) * float(torch.rand((), generator=generator))
+
+    field = torch.zeros(size_px, size_px)
+    for _ in range(round(math.exp(uniform(0.0, math.log(12.0))))):
+        light = uniform(0.3, 1.0)
+        (y, v), (x, u) = (divmod(uniform(0.0, float(size_px)), 1.0) for _ in range(2))
+        for up, share_y in ((0, 1 - v), (1, v)):
+            for on, share_x in ((0, 1 - u), (1, u)):
+                field[(int(y) + up) % size_px, (int(x) + on) % size_px] += light * share_y * share_x
     return field / field.max()
 
 

@@ -193,8 +193,8 @@ def refocus_card(
         commit=code_revision(),
         seed=seed,
         data=f"{begun}{fields} simulated fields of {recipe.patch_px} px a member, of "
-        f"{', '.join(recipe.objects)}, textures, balls, discs and rings; one in {recipe.batch} by "
-        "transmitted light. The truth is the field in focus by the same optics without "
+        f"{', '.join(recipe.objects)}, textures, balls, points, discs and rings; one "
+        f"in {recipe.batch} by transmitted light. The truth is the field in focus by the same optics without "
         "aberrations, every layer at once. Calibrated and measured on simulated fields of "
         f"{held_out.size_px} px of {', '.join(held_out.objects)}, which training never saw "
         f"({held_out.fields} of each for either). Rows of the table are thin layers at one "

@@ -66,12 +66,12 @@ class RefocusRecipe(BaseModel):
     bins: Annotated[int, Field(ge=3)] = 17
     reach_dof: Annotated[float, Field(gt=1)] = 8.0
     widths: tuple[int, ...] = (32, 64, 96, 128)
-    blocks: tuple[int, ...] = (1, 1, 1, 2)
+    blocks: tuple[int, ...] = (1, 1, 2, 3)
     objects: tuple[str, ...] = OBJECTS
     clear: Annotated[int, Field(ge=0)] = 1
     batch: Annotated[int, Field(ge=1)] = 12
     patch_px: Annotated[int, Field(ge=48)] = 128
-    steps: Annotated[int, Field(ge=1)] = 8_500
+    steps: Annotated[int, Field(ge=1)] = 17_000
     epoch_steps: Annotated[int, Field(ge=1)] = 250
     peak_rate: Annotated[float, Field(gt=0)] = 1.2e-3
     absolute: Annotated[float, Field(ge=0)] = 4.0
