@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from parfocal.nets.refocus_unet import Block
+
 FACTS = 8
 """Numbers that describe the three planes to the network; see ``segment.planes``."""
+STEP = 2
+"""Pixels that are folded into channels, along y and along x."""
 
 
 class FocusUnet(nn.Module):
-    """A small U-Net, told the sampling of the planes.
+    """A residual U-Net that is told the sampling of the planes.
 
     Parameters
     ----------
     widths
-        Channels of each level; each but the first halves the sampling.
+        Channels of the levels; the first has half the sampling of the planes, and each that
+        follows half of that before it.
     facts, hidden
         Numbers that describe the planes, and units of the layer that turns them into a gain and
         an offset for each channel.
 
     Notes
     -----
-    Batch normalisation, fixed once trained: what a pixel is told does not depend on what else is
-    in its tile, but for the ``reach_px`` around it. Sides must be multiples of ``grain_px``.
+    No normalisation layers: what a pixel is told does not depend on what else is in its tile,
+    but for the ``reach_px`` around it. Sides must be multiples of ``grain_px``. Space is folded
+    into channels at the first layer [Shi2016]_, levels are joined by sums [Ronneberger2015]_,
+    residual blocks as in [He2016]_, gains and offsets as in [Perez2018]_.
 
     Examples
     --------
@@ -37,62 +45,61 @@ class FocusUnet(nn.Module):
     """
 
     def __init__(
-        self, *, widths: Sequence[int] = (16, 32, 64, 96), facts: int = FACTS, hidden: int = 32
+        self, *, widths: Sequence[int] = (32, 64, 96, 128), facts: int = FACTS, hidden: int = 32
     ) -> None:
         super().__init__()
         self.widths = tuple(widths)
-        self.down = nn.ModuleList(
-            _Pair(before, after) for before, after in zip((3, *widths[:-1]), widths, strict=True)
-        )
-        upward = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
-        self.lift = nn.ModuleList(nn.Conv2d(below, above, 1) for below, above in upward)
-        self.up = nn.ModuleList(_Pair(above, above) for _, above in upward)
+        self.fold = nn.PixelUnshuffle(STEP)
+        self.stem = nn.Conv2d(3 * STEP**2, widths[0], 3, padding=1)
         self.told = nn.Sequential(
             nn.Linear(facts, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 2 * sum(widths))
         )
-        self.head = nn.Conv2d(widths[0], 1, 1)
+        self.down = nn.ModuleList(Block(width) for width in widths)
+        pairs = list(pairwise(widths))
+        self.coarser = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in pairs
+        )
+        self.finer = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairs)
+        self.up = nn.ModuleList(Block(fine) for fine, _ in pairs)
+        self.head = nn.Conv2d(widths[0], STEP**2, 3, padding=1)
         nn.init.constant_(self.head.bias, -2.0)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.head.weight.mul_(0.1)
 
     @property
     def grain_px(self) -> int:
         """Sides of the planes are multiples of it."""
-        return int(2 ** (len(self.widths) - 1))
+        return int(STEP * 2 ** (len(self.widths) - 1))
 
     @property
     def reach_px(self) -> int:
         """Pixels around one that have a say in its answer."""
-        levels = len(self.widths) - 1
-        convolutions = 4 * sum(2**level for level in range(levels)) + 2 * 2**levels
-        return int(convolutions + 2 * (2**levels - 1))
+        last = len(self.widths) - 1
+        reach = 2 + 2 * 2**last  # stem and head; the block of the coarsest level
+        for level in range(last):
+            # Two blocks, the convolution to the next level, and the way back between its pixels.
+            reach += 4 * 2**level + 2**level + 2 * 2**level
+        return int(STEP * (reach + 1))
 
     def forward(
         self, planes: Float[Tensor, "b 3 y x"], facts: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b y x"]:
         """Logits of the middle plane's pixels."""
         told = self.told(facts).split([2 * width for width in self.widths], 1)
-        kept, values = [], planes
-        for level, (block, tell) in enumerate(zip(self.down, told, strict=True)):
-            if level:
-                values = functional.avg_pool2d(values, 2)
-            gain, offset = tell[..., None, None].chunk(2, 1)
-            values = torch.addcmul(
-                offset.to(values.dtype), block(values), 1 + gain.to(values.dtype)
+        found: Tensor = self.stem(self.fold(planes))
+        kept = []
+        for level, (down, tell) in enumerate(zip(self.down, told, strict=True)):
+            gain, offset = tell[..., None, None].to(found.dtype).chunk(2, 1)
+            found = down(torch.addcmul(offset, found, 1 + gain))
+            if level < len(self.coarser):
+                kept.append(found)
+                found = self.coarser[level](found)
+        for finer, up, across in zip(
+            reversed(self.finer), reversed(self.up), reversed(kept), strict=True
+        ):
+            wide = functional.interpolate(
+                finer(found), scale_factor=2.0, mode="bilinear", align_corners=False
             )
-            kept.append(values)
-        for lift, block, across in zip(self.lift, self.up, kept[-2::-1], strict=True):
-            wide = functional.interpolate(lift(values), scale_factor=2.0, mode="nearest")
-            values = block(across + wide)
-        logits: Tensor = self.head(values)[:, 0]
+            found = up(across + wide)
+        logits: Tensor = functional.pixel_shuffle(self.head(found), STEP)[:, 0]
         return logits
-
-
-class _Pair(nn.Sequential):
-    """Two convolutions, each with batch normalisation and rectification."""
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__(
-            nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after),
-            nn.ReLU(inplace=True),
-        )  # fmt: skip

@@ -9,6 +9,7 @@ from parfocal.simulate.catalog import (
 )
 from parfocal.simulate.faults import Fault, FaultSettings
 from parfocal.simulate.field import Draws, Field
+from parfocal.simulate.focus_truth import in_focus
 from parfocal.simulate.imaging import Imaging, Renderer
 from parfocal.simulate.ledger import DoseLedger, LedgerEntry
 from parfocal.simulate.microscope import VirtualMicroscope
@@ -31,7 +32,6 @@ from parfocal.simulate.recipes import ObjectSettings, StackRecipe
 from parfocal.simulate.specimen import (
     Specimen,
     bend,
-    in_focus,
     structure_height,
 )
 from parfocal.simulate.stacks import SimulatedStack, simulate_stack

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from parfocal.core.errors import InputError, ShapeError
@@ -248,33 +248,3 @@ def structure_height(specimen: Specimen, *, floor: float = 1e-3) -> Float[Tensor
     there = total > floor * total.max()
     nowhere = torch.full_like(total, math.nan)
     return torch.where(there, moment / torch.where(there, total, 1.0), nowhere)
-
-
-def in_focus(
-    specimen: Specimen,
-    z_um: Float[Tensor, " z"],
-    *,
-    depth_of_field_um: float,
-    threshold: float = 0.05,
-) -> Bool[Tensor, "z y x"]:
-    """True in-focus pixels: structure within half a depth of field of the plane.
-
-    A pixel counts if the layers with |height - z| <= depth_of_field / 2 hold, together, at
-    least ``threshold`` times the brightest column of the specimen. Layers farther apart than a
-    depth of field leave planes between them where nothing is in focus.
-
-    Examples
-    --------
-    >>> light = torch.zeros(2, 1, 2); light[0, 0, 0] = light[1, 0, 1] = 1.0
-    >>> two = Specimen(pixel_um=1.0, heights_um=torch.tensor([0.0, 3.0]), emission=light)
-    >>> in_focus(two, torch.tensor([0.2, 3.0]), depth_of_field_um=1.0)[:, 0]
-    tensor([[ True, False],
-            [False,  True]])
-    """
-    if not depth_of_field_um > 0:
-        raise InputError(f"depth_of_field_um must be positive, but came as {depth_of_field_um:g}.")
-    weight = structure_weight(specimen)
-    distance = (z_um.to(specimen.device)[:, None] - specimen.heights_um).abs()
-    near = (distance <= 0.5 * depth_of_field_um + 1e-6).to(weight.dtype)
-    sharp = torch.einsum("zl,lyx->zyx", near, weight)
-    return (sharp >= threshold * weight.sum(0).max()) & (sharp > 0)

@@ -17,6 +17,7 @@ from parfocal.core.stack import FocalStack
 from parfocal.io.opening import open_stack
 from parfocal.optics.noise import expose
 from parfocal.simulate.catalog import find_specimen, make_specimen
+from parfocal.simulate.focus_truth import in_focus
 from parfocal.simulate.imaging import Renderer, binned, sheet_profile
 from parfocal.simulate.modalities import (
     LightSheetImaging,
@@ -29,7 +30,6 @@ from parfocal.simulate.recipes import StackRecipe
 from parfocal.simulate.specimen import (
     Specimen,
     bend,
-    in_focus,
     structure_height,
     structure_weight,
 )
@@ -282,7 +282,10 @@ def _truth(
     weight = binned(structure_weight(field), factor)
     coarse = Specimen(pixel_um=recipe.setup.pixel_um, heights_um=field.heights_um, emission=weight)
     depth_um = recipe.setup.depth_of_field_um
-    mask = in_focus(coarse, torch.tensor(z_um), depth_of_field_um=depth_um)
+    mask = in_focus(
+        coarse, torch.tensor(z_um), depth_of_field_um=depth_um,
+        resolution_um=recipe.setup.lateral_resolution_um,
+    )  # fmt: skip
     total = weight.sum((1, 2)).double()
     share = total.sum().clamp(min=1e-12)
     mean_um = float((total * field.heights_um.double()).sum() / share)

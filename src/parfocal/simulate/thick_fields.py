@@ -16,13 +16,13 @@ from parfocal.core.setup import OpticalSetup
 from parfocal.optics.zernike import Aberrations
 from parfocal.simulate.batch_noise import correlated
 from parfocal.simulate.catalog import make_specimen
+from parfocal.simulate.focus_truth import focus_evidence
 from parfocal.simulate.imaging import Renderer
 from parfocal.simulate.modalities import (
     Imaging,
     LightSheetImaging,
     WidefieldImaging,
 )
-from parfocal.simulate.specimen import in_focus
 
 THICK_OBJECTS = (
     "beads", "nuclei", "packed_nuclei", "filaments", "microtubules", "mitochondria", "cells",
@@ -33,11 +33,11 @@ STEP = 0.5  # of the kept planes, in depths of field
 BEYOND = 6.0  # depths of field that planes reach below and above the specimen
 SPECIMENS_EACH = 10  # of each set of optics, whose transfer functions cost most
 OPTICS_KEPT = 16
-DRAWS_EACH = 20  # batches between two sets of optics
+DRAWS_EACH = 32  # batches between two sets of optics
 SECTIONED = 0.25  # share of the optics that light, or see, a layer only
-APART = (1, 1, 2, 2, 2, 3, 4, 6)  # steps between neighbouring planes that are drawn
-FAINTEST = (0.035, 0.05, 0.07)
-"""Of the brightest column: what three annotators call too faint to count."""
+APART = (1, 2, 2, 2, 3, 3, 4, 6)  # steps between neighbouring planes that are drawn
+FAINTEST = (0.06, 0.1, 0.16)
+"""Of the brightest structure: what three annotators call too faint to count."""
 EMPTY = 0.05  # share of fields that hold nothing
 ANYWHERE = 0.35  # share of planes that are drawn from the whole stack, in focus or not
 
@@ -90,7 +90,7 @@ class ThickFields:
 
     NA / n from 0.1 to 0.95, small aberrations, pixels from 0.2 to 1.2 wavelength / NA, specimens
     up to sixteen depths of field thick; a quarter of the optics dims what is out of focus, as a
-    sheet or a pinhole does; 5 to 2000 electrons, background up to twice that, read noise, one in
+    sheet or a pinhole does; 10 to 2000 electrons, background up to twice that, read noise, one in
     ten saturated, one in seven with correlated noise; one field in twenty is empty.
 
     Parameters
@@ -187,7 +187,7 @@ class ThickFields:
 
     def _exposed(self, light: Tensor, entry: _Entry) -> tuple[Tensor, float, float]:
         """Electrons, and the least and the largest light, as noise lets them be found."""
-        photons = math.exp(self._number(1.6, 7.6))
+        photons = math.exp(self._number(2.3, 7.6))
         floor = photons * 2.0 * self._number() ** 3
         scale = photons / entry.bright
         mean = light.clamp_(min=0.0).mul_(scale).add_(floor)
@@ -244,8 +244,11 @@ class ThickFields:
         phase = self._number() * STEP  # so that layers lie anywhere between planes
         z_um = low + depth_um * (STEP * torch.arange(count) - BEYOND + phase)
         light = renderer.images(specimen, z_um)
-        masks = [in_focus(specimen, z_um, depth_of_field_um=depth_um, threshold=least)
-                 for least in FAINTEST]  # fmt: skip
+        evidence = focus_evidence(
+            specimen, z_um, depth_of_field_um=depth_um, wraps=True,
+            resolution_um=setup.lateral_resolution_um,
+        )  # fmt: skip
+        masks = [evidence >= least for least in FAINTEST]
         mask = torch.stack(masks).sum(0, dtype=torch.uint8)
         dark, bright = light_range(light)
         busy = mask.any(2).any(1).nonzero()[:, 0].tolist()

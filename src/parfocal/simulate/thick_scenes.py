@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
+from parfocal.simulate.focus_truth import EXTENT, FAINTEST, NEARBY, REACH, SPOT, in_focus
 from parfocal.simulate.imaging import Renderer, binned
 from parfocal.simulate.presets import load_recipe
 from parfocal.simulate.recipes import StackRecipe
-from parfocal.simulate.specimen import Specimen, in_focus, structure_weight
+from parfocal.simulate.specimen import Specimen, structure_weight
 from parfocal.simulate.stacks import SimulatedStack, simulate_stack
 
 Split = Literal["train", "validation", "fine-tuning", "fine-tuning validation", "test"]
@@ -39,11 +40,14 @@ SHAPES: dict[str, tuple[float, float]] = {
 PHOTONS, BACKGROUND = (100.0, 1000.0), (5.0, 60.0)
 SPHERICAL_WAVES = (0.0, 0.05, 0.1)
 LAYERS_PER_DEPTH = 4.0  # of field: the truths below differ by less than half of it
-ANNOTATIONS: dict[str, tuple[float, float]] = {
-    "within 0.4 depths": (0.4, 0.05), "within 0.6 depths": (0.6, 0.05),
-    "threshold 0.03": (0.5, 0.03), "threshold 0.08": (0.5, 0.08),
+ANNOTATIONS: dict[str, dict[str, float]] = {
+    "within 0.4 depths": {"reach_depths": 0.4}, "within 0.6 depths": {"reach_depths": 0.6},
+    "threshold 0.06": {"threshold": 0.06}, "threshold 0.16": {"threshold": 0.16},
+    "extent 0.16": {"extent": 0.16}, "extent 0.25": {"extent": 0.25},
 }  # fmt: skip
-"""Other truths that are as right: reach in depths of field, and the least share of structure."""
+"""Other truths that are as right: what of ``annotated`` is not as in the stack's own."""
+TRUTH = f"{FAINTEST} {EXTENT} {NEARBY} {SPOT} {ANNOTATIONS}"
+"""What made the masks that are stored: others are made anew."""
 
 
 class ThickSet(BaseModel):
@@ -185,14 +189,15 @@ def load_thick_scenes(
 
 def other_annotations(made: SimulatedStack) -> dict[str, Bool[np.ndarray, "z y x"]]:
     """Truths by other reaches and thresholds, as right as the stack's own."""
-    return {
-        name: annotated(made, reach_depths=reach, threshold=threshold)
-        for name, (reach, threshold) in ANNOTATIONS.items()
-    }
+    return {name: annotated(made, **changed) for name, changed in ANNOTATIONS.items()}
 
 
 def annotated(
-    made: SimulatedStack, *, reach_depths: float, threshold: float
+    made: SimulatedStack,
+    *,
+    reach_depths: float = REACH,
+    threshold: float = FAINTEST,
+    extent: float = EXTENT,
 ) -> Bool[np.ndarray, "z y x"]:
     """True in-focus pixels by another rule: see ``in_focus``.
 
@@ -202,8 +207,8 @@ def annotated(
         A stack with its specimen.
     reach_depths
         How far structure may be from the plane, in depths of field; the stack's own truth has 0.5.
-    threshold
-        Least share of the brightest column; the stack's own truth has 0.05.
+    threshold, extent
+        As ``in_focus`` takes them.
     """
     recipe, setup = made.recipe, made.recipe.setup
     factor = round(setup.pixel_um / made.specimen.pixel_um)
@@ -218,7 +223,9 @@ def annotated(
         coarse,
         torch.tensor([z - made.reference_um for z in recipe.z_um]),
         depth_of_field_um=2.0 * reach_depths * setup.depth_of_field_um,
+        resolution_um=setup.lateral_resolution_um,
         threshold=threshold,
+        extent=extent,
     ).numpy()
     return mask
 
@@ -227,7 +234,7 @@ def _stored(path: Path, name: str, recipe: StackRecipe) -> ThickScene | None:
     """A scene that was stored, or None if it is absent, damaged or of another recipe."""
     try:
         with np.load(path) as held:
-            if str(held["recipe"]) != recipe.model_dump_json():
+            if str(held["recipe"]) != recipe.model_dump_json() + TRUTH:
                 return None
             counts = held["counts"]
             masks = np.unpackbits(held["masks"], axis=-1, count=counts.shape[-1]).astype(bool)
@@ -244,7 +251,7 @@ def _made(path: Path, name: str, recipe: StackRecipe, renderers: dict[str, Rende
     with part.open("wb") as file:
         np.savez(
             file, counts=made.counts, masks=np.packbits(masks, axis=-1),
-            recipe=recipe.model_dump_json(),
+            recipe=recipe.model_dump_json() + TRUTH,
         )  # fmt: skip
     part.replace(path)
     return _scene(name, recipe, made.counts, masks)

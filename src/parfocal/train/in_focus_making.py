@@ -32,9 +32,9 @@ FIELDS_EACH, OPTICS_EACH = 8, 2
 LIMITS = (
     "Fluorescence, or structure that absorbs; the contrast of a transparent specimen is least in "
     "focus, and it is declined only where its contrast turns over within the stack.",
-    "In focus means structure within half a depth of field, n wavelength / NA^2, that is not too "
-    "faint (a twentieth of the brightest column): near both limits two right annotators differ, "
-    "as annotators_* says.",
+    "In focus means structure within half a depth of field, n wavelength / NA^2, out to a fifth of "
+    "its brightest place, if it has a tenth of the brightest structure: near these limits two "
+    "right annotators differ, as annotators_* says.",
     "Trained on simulated optics alone, pixels of 0.2 to 1.2 wavelength / NA.",
     "The brightest object of a stack sets the scale on which all others are faint or not.",
 )

@@ -42,14 +42,14 @@ class InFocusRecipe(BaseModel):
 
     kind: Literal["in-focus"] = "in-focus"
     name: str = "in-focus-widefield"
-    widths: tuple[int, ...] = (16, 32, 64, 96)
+    widths: tuple[int, ...] = (32, 64, 96, 128)
     objects: tuple[str, ...] = THICK_OBJECTS
     batch: Annotated[int, Field(ge=1)] = 16
     size_px: Annotated[int, Field(ge=32, le=192)] = 128
-    steps: Annotated[int, Field(ge=1)] = 6000
-    epoch_steps: Annotated[int, Field(ge=1)] = 1000
-    peak_rate: Annotated[float, Field(gt=0)] = 3e-3
-    dice: Annotated[float, Field(ge=0)] = 0.5
+    steps: Annotated[int, Field(ge=1)] = 13_000
+    epoch_steps: Annotated[int, Field(ge=1)] = 2000
+    peak_rate: Annotated[float, Field(gt=0)] = 1.5e-3
+    dice: Annotated[float, Field(ge=0)] = 1.0
     members: Annotated[int, Field(ge=1, le=1)] = 1
 
     @property

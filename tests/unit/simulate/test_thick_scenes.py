@@ -44,15 +44,15 @@ def test_a_familys_specimens_do_not_depend_on_the_others():
 
 
 def test_the_usual_annotation_is_the_stacks_own_truth(made):
-    own = annotated(made, reach_depths=0.5, threshold=0.05)
+    own = annotated(made)
     np.testing.assert_array_equal(own, made.in_focus)
     assert own.any()
 
 
 def test_wider_and_lower_annotations_hold_the_others(made):
-    masks = [annotated(made, reach_depths=reach, threshold=0.05) for reach in (0.3, 0.5, 0.7)]
+    masks = [annotated(made, extent=extent) for extent in (0.4, 0.2, 0.1)]
     assert all((wide | narrow == wide).all() for narrow, wide in pairwise(masks))
-    low, high = (annotated(made, reach_depths=0.5, threshold=t) for t in (0.03, 0.08))
+    low, high = (annotated(made, threshold=t) for t in (0.06, 0.16))
     assert (low | high == low).all()
     assert 0.1 < intersection_over_union(low, high) < 1.0
 
