@@ -13,6 +13,7 @@ from benchmarks.segment import print_segment
 from benchmarks.simulation import print_simulation
 from benchmarks.spectra import print_spectra
 from benchmarks.timing import describe_machine
+from parfocal.core.memory import keep_freed_memory
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--only", choices=tables, help="one table")
     options = parser.parse_args()
-    print(describe_machine())
+    print(describe_machine(keeps=keep_freed_memory()))
     if options.only in (None, "maps"):
         print_maps(quick=options.quick)
     if options.only in (None, "spectra"):

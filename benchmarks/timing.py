@@ -58,13 +58,15 @@ def race(
     return {name: Timing(tuple(walls[name]), tuple(cpus[name]), share) for name in contenders}
 
 
-def describe_machine() -> str:
-    """Processor, threads, load and allocator, in one line each."""
+def describe_machine(*, keeps: bool = False) -> str:
+    """Processor, threads, load and allocator; whether that keeps what is freed, for all alike."""
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text().splitlines() if cpu.is_file() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     malloc = {key: value for key, value in os.environ.items() if key.startswith("MALLOC_")}
     allocator = f"{malloc}" if malloc else "the platform's"
+    if keeps:
+        allocator += ", which keeps freed memory for every contender, as the command has it"
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return (
         f"{names[0] if names else platform.processor()}, {os.cpu_count()} processors; "

@@ -29,6 +29,7 @@ from parfocal.cli import (
 from parfocal.cli.exits import CALL_IS_WRONG, DONE, INTERRUPTED, SOME_FAILED, CallError
 from parfocal.cli.printable import printable
 from parfocal.core.errors import ParfocalError
+from parfocal.core.memory import keep_freed_memory
 
 # Its base holds every wrong use of options, in typer with its own copy of click and without.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
@@ -131,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     # Threads of torch that wait by spinning take the other cores' time: on a busy machine half.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     if not debug:
         sys.excepthook = _unexpected
     sys.exit(run(given or ["--help"], debug=debug))
