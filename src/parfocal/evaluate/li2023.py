@@ -28,9 +28,9 @@ PUBLISHED: dict[str, tuple[float, float]] = {
 """IoU of the paper's table 2: against algorithmic truth, and against truth by hand."""
 PAIRS = (
     ("within 0.4 depths", "within 0.6 depths"),
-    ("threshold 0.03", "threshold 0.08"),
-    ("within 0.4 depths", "threshold 0.03"),
-    ("within 0.6 depths", "threshold 0.08"),
+    ("threshold 0.06", "threshold 0.16"),
+    ("extent 0.16", "extent 0.25"),
+    ("within 0.4 depths", "threshold 0.16"),
 )
 """Annotations that are compared with each other; each is compared with the truth as well."""
 

@@ -44,6 +44,7 @@ ANNOTATIONS: dict[str, dict[str, float]] = {
     "within 0.4 depths": {"reach_depths": 0.4}, "within 0.6 depths": {"reach_depths": 0.6},
     "threshold 0.06": {"threshold": 0.06}, "threshold 0.16": {"threshold": 0.16},
     "extent 0.16": {"extent": 0.16}, "extent 0.25": {"extent": 0.25},
+    "0.1 depths higher": {"raised_depths": 0.1}, "0.25 depths higher": {"raised_depths": 0.25},
 }  # fmt: skip
 """Other truths that are as right: what of ``annotated`` is not as in the stack's own."""
 TRUTH = f"{FAINTEST} {EXTENT} {NEARBY} {SPOT} {ANNOTATIONS}"
@@ -198,6 +199,7 @@ def annotated(
     reach_depths: float = REACH,
     threshold: float = FAINTEST,
     extent: float = EXTENT,
+    raised_depths: float = 0.0,
 ) -> Bool[np.ndarray, "z y x"]:
     """True in-focus pixels by another rule: see ``in_focus``.
 
@@ -209,9 +211,13 @@ def annotated(
         How far structure may be from the plane, in depths of field; the stack's own truth has 0.5.
     threshold, extent
         As ``in_focus`` takes them.
+    raised_depths
+        How much higher the structure is taken to be, in depths of field: what an annotator makes
+        of it whose sense of height is so far off.
     """
     recipe, setup = made.recipe, made.recipe.setup
     factor = round(setup.pixel_um / made.specimen.pixel_um)
+    raised_um = raised_depths * setup.depth_of_field_um
     sides = [side * factor for side in recipe.shape_px]
     margins = [(s - o) // 2 for s, o in zip(made.specimen.shape[1:], sides, strict=True)]
     field = made.specimen.window(*margins, size_y=sides[0], size_x=sides[1])
@@ -221,7 +227,7 @@ def annotated(
     )  # fmt: skip
     mask: np.ndarray = in_focus(
         coarse,
-        torch.tensor([z - made.reference_um for z in recipe.z_um]),
+        torch.tensor([z - made.reference_um - raised_um for z in recipe.z_um]),
         depth_of_field_um=2.0 * reach_depths * setup.depth_of_field_um,
         resolution_um=setup.lateral_resolution_um,
         threshold=threshold,

@@ -80,7 +80,7 @@ def test_regions_are_the_closing_of_scipy(cases):
 
 def test_annotations_are_compared_in_pairs(cases):
     rows = ceilings(cases)
-    assert [row.one for row in rows].count("the truth") == 4
+    assert [row.one for row in rows].count("the truth") == 8
     narrow = next(r for r in rows if (r.one, r.other) == ("the truth", "within 0.4 depths"))
     by_hand = [
         intersection_over_union(case.scene.truth, case.scene.annotations["within 0.4 depths"])
