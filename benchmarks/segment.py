@@ -164,9 +164,7 @@ def print_segment(*, quick: bool) -> None:
             fast = statistics.median(ours[name].cpu_s)
             ratio = verdict(slow / fast, TARGET, at_most=False)
             print(f"{name + ', ' + label:34}{slow:11.1f}{fast:9.3f}  {ratio}")
-    field = FocalStack.of(
-        stack, z_um=SETUP.depth_of_field_um * np.arange(PLANES), setup=SETUP
-    )
+    field = FocalStack.of(stack, z_um=SETUP.depth_of_field_um * np.arange(PLANES), setup=SETUP)
     runs: dict[str, Callable[[], object]] = {
         "weak_labels(stack)": partial(weak_labels, stack),
         "weak_labels(stack, mode='li2023')": partial(weak_labels, stack, mode="li2023"),

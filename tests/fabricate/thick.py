@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from parfocal.simulate.thick_scenes import ANNOTATIONS, ThickSet, thick_recipes
+from parfocal.simulate.focus_truth import FAINTEST
+from parfocal.simulate.thick_scenes import ANNOTATIONS, TRUTH, ThickSet, thick_recipes
 
 
 def fabricate_thick(scenes: ThickSet, folder: Path) -> None:
@@ -17,7 +18,7 @@ def fabricate_thick(scenes: ThickSet, folder: Path) -> None:
         counts, masks = fabricated(recipe.seed, recipe.planes, recipe.shape_px[0])
         np.savez(
             folder / f"{name}.npz", counts=counts, masks=np.packbits(masks, axis=-1),
-            recipe=recipe.model_dump_json(),
+            recipe=recipe.model_dump_json() + TRUTH,
         )  # fmt: skip
 
 
@@ -34,8 +35,10 @@ def fabricated(seed: int, planes: int, size_px: int) -> tuple[np.ndarray, np.nda
         light = 100 + np.take_along_axis(blurred, level[None], 0)[0]
         counts.append(dice.poisson(light).astype(np.uint16))
         own = [(away < 0.5) & (texture > 0)]
-        for reach, threshold in ANNOTATIONS.values():
-            wide = gaussian_filter(texture, 1.0) > (500 * threshold)
-            own.append((away < reach) & (wide if threshold < 0.05 else texture > 0))
+        for changed in ANNOTATIONS.values():
+            wide = gaussian_filter(texture, 1.0) > 15
+            is_wider = changed.get("threshold", 1.0) < FAINTEST
+            reach = changed.get("reach_depths", 0.5)
+            own.append((away < reach) & (wide if is_wider else texture > 0))
         masks.append(own)
     return np.stack(counts), np.moveaxis(np.array(masks), 1, 0)
