@@ -75,6 +75,14 @@ def refocus(
             rich_help_panel=HOW,
         ),
     ] = None,
+    spherical_waves: Annotated[
+        float | None,
+        typer.Option(
+            help="Primary spherical aberration that deconvolution undoes too, in waves RMS; it "
+            "comes of a sample index or a coverslip unlike what the objective is made for.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     keep_untrusted: Annotated[
         str,
         typer.Option(
@@ -205,6 +213,7 @@ def refocus(
         surface=parse_surface(surface),
         iterations=iterations,
         background=background,
+        spherical_waves=spherical_waves,
         saturation_counts=saturation,
         untrusted=keep_untrusted,
         device=device,

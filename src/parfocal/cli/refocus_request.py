@@ -35,6 +35,7 @@ class RefocusRequest:
     surface: float | Path | str | None = None
     iterations: int | None = None
     background: float | None = None
+    spherical_waves: float | None = None
     saturation_counts: float | None = None
     untrusted: str = "answer"
     device: str = "cpu"
@@ -105,6 +106,7 @@ def check_method(request: RefocusRequest) -> None:
         "--defocus-um": request.defocus_um,
         "--iterations": request.iterations,
         "--background": request.background,
+        "--spherical-waves": request.spherical_waves,
         "--interval-um": request.interval_um,
     }
     said = [flag for flag, value in given.items() if value is not None]
@@ -122,5 +124,9 @@ def check_method(request: RefocusRequest) -> None:
         raise CallError("--interval-um is that of a distance; give --defocus-um too.")
     if request.defocus_um is not None and not math.isfinite(request.defocus_um):
         raise CallError(f"--defocus-um {request.defocus_um:g}: give a finite distance in um.")
+    if request.spherical_waves is not None and not abs(request.spherical_waves) <= 1:
+        raise CallError(
+            f"--spherical-waves {request.spherical_waves:g}: give waves RMS between -1 and 1."
+        )
     if request.iterations is not None and request.iterations < 1:
         raise CallError(f"--iterations {request.iterations}: give 1 or more.")

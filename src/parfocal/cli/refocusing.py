@@ -75,7 +75,8 @@ class _Run:
         how = RefocusSettings(
             method=chosen.method, model=request.model,
             interval_um=chosen.interval_um, iterations=request.iterations,
-            background=request.background, untrusted=request.untrusted,
+            background=request.background, spherical_waves=request.spherical_waves or 0.0,
+            untrusted=request.untrusted,
             saturation_counts=one.saturation_counts if ceiling is None else ceiling,
         )  # fmt: skip
         with progress(steps_of(one.shape[1:]), what) as begin:
@@ -177,7 +178,10 @@ def _header(run: _Run) -> ReportHeader:
     quiet = (None, False)
     given = {k: v for k, v in request.opening.items() if v not in quiet}
     given = {k: v for k, v in given.items() if k not in ("singly", "z_in_planes")}
-    names = ("plane", "model", "defocus_um", "interval_um", "surface", "iterations", "background")
+    names = (
+        "plane", "model", "defocus_um", "interval_um", "surface", "iterations", "background",
+        "spherical_waves",
+    )  # fmt: skip
     settings = {"method": request.method, "untrusted pixels": request.untrusted}
     settings |= {
         name: str(getattr(request, name)) for name in names if getattr(request, name) is not None

@@ -14,12 +14,15 @@ from parfocal.core.errors import InputError, MetadataError, ShapeError, UnknownN
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
 from parfocal.core.status import Status
+from parfocal.optics import Aberrations
 from parfocal.refocus.deconvolution import ITERATIONS
 from parfocal.refocus.regions import farthest_um, on_grid
 
 NETWORK = "network"
 METHODS = (NETWORK, *ITERATIONS)
 UNTRUSTED = ("answer", "input")
+SPHERICAL = 12
+"""Zernike term of primary spherical aberration, by its OSA index."""
 COHERENT = ("phase", "dic", "brightfield", "darkfield", "hoffman", "transmitted")
 """Words of light whose blur is not that of fluorescence."""
 
@@ -36,6 +39,9 @@ class RefocusSettings(BaseModel):
         deep-z-fluorescence for surfaces.
     interval_um, iterations, background
         Of deconvolution, see ``deconvolve``.
+    spherical_waves
+        Primary spherical aberration that deconvolution undoes too, in waves RMS: that of a
+        sample index or a coverslip unlike what the objective is made for.
     saturation_counts
         Counts at which the camera clips.
     untrusted
@@ -49,8 +55,16 @@ class RefocusSettings(BaseModel):
     interval_um: tuple[float, float] | None = None
     iterations: Annotated[int, Field(ge=1)] | None = None
     background: float | None = None
+    spherical_waves: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.0
     saturation_counts: float | None = None
     untrusted: str = "answer"
+
+    @property
+    def aberrations(self) -> Aberrations | None:
+        """Those that are known, or None."""
+        if not self.spherical_waves:
+            return None
+        return Aberrations(zernike_waves={SPHERICAL: self.spherical_waves})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -170,7 +170,8 @@ def _refocused(asked: Asked) -> Refocused:
     result = deconvolve(
         image, setup=asked.setup, defocus_um=asked.distances_um, interval_um=how.interval_um,
         method=how.method, iterations=how.iterations, background=how.background,
-        saturation_counts=how.saturation_counts, device=asked.device,
+        aberrations=how.aberrations, saturation_counts=how.saturation_counts,
+        device=asked.device,
     )  # fmt: skip
     if how.untrusted == "input" and result.image is not None:
         np.copyto(result.image, image, where=result.trust < LEAST_TRUST, casting="unsafe")
@@ -240,7 +241,8 @@ def _prepared_deconvolution(asked: Asked, begin: Begin) -> _Prepared:
     answer = deconvolve(
         _busiest(asked, survey, PROBE_PX), setup=asked.setup,
         defocus_um=far if is_map else float(distances_um), interval_um=asked.settings.interval_um,
-        method=asked.method, iterations=1, background=level, device=asked.device,
+        method=asked.method, iterations=1, background=level,
+        aberrations=asked.settings.aberrations, device=asked.device,
     )  # fmt: skip
     if not answer.found:
         return _Prepared(answer=answer, survey=survey)
@@ -248,8 +250,8 @@ def _prepared_deconvolution(asked: Asked, begin: Begin) -> _Prepared:
         return _Prepared(answer=answer, survey=survey, sharpen=passed, level=level)
     steps = asked.settings.iterations or ITERATIONS[asked.method]
     plan = Sharpening(
-        asked.setup, asked.method, steps, level, saturation_counts=asked.settings.saturation_counts,
-        noise_to_signal=survey.noise_to_signal,
+        asked.setup, asked.method, steps, level, asked.settings.aberrations,
+        asked.settings.saturation_counts, noise_to_signal=survey.noise_to_signal,
     )  # fmt: skip
     answer = replace(
         answer, defocus_um=None if is_map else answer.defocus_um,

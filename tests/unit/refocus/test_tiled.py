@@ -15,6 +15,7 @@ from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
 from parfocal.io.opening import open_stack
 from parfocal.io.unfinished import UnfinishedImages, unfinished_folder
+from parfocal.optics import Aberrations
 from parfocal.refocus import blocks, tiled
 from parfocal.refocus.deconvolution import deconvolve
 from parfocal.refocus.psfs import defocus_psf
@@ -77,6 +78,25 @@ def test_blocks_agree_with_the_whole_and_their_seams_cannot_be_seen(
     kept = got.sum(dtype=float) - made.provenance["background"] * whole.size
     assert kept == pytest.approx(light, rel=0.01)
     assert made.trust == pytest.approx(1)
+
+
+@pytest.mark.parametrize("whole_px", [1, 10**9])
+def test_known_aberrations_are_undone_in_blocks_and_whole(whole_px, in_blocks, tmp_path):
+    scene = np.zeros((200, 200))
+    scene[20::40, 20::40] = 3e5
+    aberrations = Aberrations(zernike_waves={12: -0.12})
+    psf = defocus_psf(SETUP, AWAY_UM, aberrations=aberrations).numpy()
+    image = np.random.default_rng(0).poisson(fftconvolve(scene, psf, mode="same").clip(0) + 100)
+    focused = fftconvolve(scene, defocus_psf(SETUP, 0.0).numpy(), mode="same") + 100
+    errors = []
+    for waves in (0.0, -0.12):
+        how = LUCY.model_copy(update={"spherical_waves": waves, "iterations": 20})
+        made = to_file(
+            image.astype(np.uint16), tmp_path / f"{waves}.ome.tif", how, setup=SETUP,
+            defocus_um=AWAY_UM, whole_px=whole_px,
+        )  # fmt: skip
+        errors.append((_read(made.paths[0]) - focused)[40:160, 40:160].std())
+    assert errors[1] < 0.3 * errors[0]
 
 
 @pytest.mark.parametrize("ending", ["ome.zarr", "ome.tif"])
