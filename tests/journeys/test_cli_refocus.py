@@ -101,6 +101,23 @@ def test_a_folder_gets_one_image_each_and_declined_ones_write_nothing(
     assert "<script" not in html
 
 
+def test_a_second_run_leaves_out_what_the_first_wrote(counts, parfocal, tmp_path):
+    inside = tmp_path / "in"
+    inside.mkdir()
+    write_stack(counts, inside / "field_1.ome.tif", setup=SETUP)
+    assert parfocal("refocus", inside, inside, *FAST)[0] == 0
+    status, told, err = parfocal("refocus", inside, inside, *FAST, "--overwrite")
+    assert (status, len(list(inside.iterdir()))) == (0, 3)
+    assert "left out 2 files of earlier runs" in err
+    assert "refocused" in told
+    (inside / "field_1.ome.tif").unlink()
+    status, _, err = parfocal("refocus", inside, inside, *FAST)
+    assert status == 2
+    assert "name an image" in err
+    named = inside / "field_1.refocused.ome.tif"
+    assert parfocal("refocus", named, tmp_path / "again.ome.tif", *FAST)[0] == 0
+
+
 def test_declined_images_are_results(counts, blurred, parfocal, tmp_path):
     blank = write_stack(np.full_like(counts, 300), tmp_path / "blank.ome.tif", setup=SETUP)
     status, out, err = parfocal("refocus", blank, tmp_path / "a.ome.tif", "--json")

@@ -13,6 +13,8 @@ from parfocal.io.finding import StackSource
 from parfocal.io.unfinished import beside
 
 TRUST = "trust"
+MARK = ".refocused."
+"""In the names of what is written into a folder."""
 
 
 def name_outputs(request: RefocusRequest, sources: Sequence[StackSource]) -> list[Path]:
@@ -25,7 +27,22 @@ def name_outputs(request: RefocusRequest, sources: Sequence[StackSource]) -> lis
     names = [re.sub(r"[^\w.+-]+", "_", source.name).strip("._") or "field" for source in sources]
     twice = {name for name in names if names.count(name) > 1}
     names = [f"{n}_{i}" if n in twice else n for i, n in enumerate(names)]
-    return [out / f"{name}.refocused.{request.ending}" for name in names]
+    return [out / f"{name}{MARK}{request.ending}" for name in names]
+
+
+def raw_inputs(
+    sources: Sequence[StackSource], inputs: Sequence[str]
+) -> tuple[list[StackSource], int]:
+    """Leave out what an earlier run wrote into a folder, unless it is named itself; how many."""
+    named = {Path(text).resolve() for text in inputs}
+
+    def is_raw(source: StackSource) -> bool:
+        if not source.paths or any(path.resolve() in named for path in source.paths):
+            return True
+        return not all(MARK in path.name for path in source.paths)
+
+    kept = [source for source in sources if is_raw(source)]
+    return kept, len(sources) - len(kept)
 
 
 def check_outputs(

@@ -18,7 +18,7 @@ from parfocal.cli.outputs import write_text
 from parfocal.cli.printable import printable
 from parfocal.cli.progress import progress
 from parfocal.cli.refocus_distance import Chosen, choose, has_network
-from parfocal.cli.refocus_outputs import check_outputs, name_outputs
+from parfocal.cli.refocus_outputs import MARK, check_outputs, name_outputs, raw_inputs
 from parfocal.cli.refocus_request import NETWORK, RefocusRequest
 from parfocal.cli.refocus_tables import csv_text, json_text, print_table, tally
 from parfocal.cli.scoring import FIELD_FAULTS, Outcome, found_stacks, path_of
@@ -114,7 +114,11 @@ def _check_call(request: RefocusRequest) -> None:
 def run_refocus(request: RefocusRequest) -> int:
     """Do what ``parfocal refocus`` was asked; return the exit status."""
     _check_call(request)
-    sources = found_stacks(request.inputs, **request.opening)
+    sources, before = raw_inputs(found_stacks(request.inputs, **request.opening), request.inputs)
+    if before:
+        typer.echo(f"parfocal: left out {before} files of earlier runs (*{MARK}*).", err=True)
+    if not sources:
+        raise CallError("there is nothing to refocus but what earlier runs wrote; name an image.")
     places = name_outputs(request, sources)
     check_outputs(request, places, sources)
     run = _Run(request=request, page=None if request.report is None else RefocusPage())

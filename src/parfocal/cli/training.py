@@ -149,6 +149,10 @@ def _print_card(card: ModelCard, folder: Path) -> None:
     rows = []
     metrics = card.metrics
     groups = [key.removeprefix("answered_") for key in metrics if key.startswith("answered_")]
+    if not groups:  # no predictor: its measures have names of their own
+        typer.echo("\n".join(printable(line) for line in card.to_markdown().splitlines()))
+        typer.echo(printable(f"wrote {folder}"))
+        return
     for name in groups:
         cells = [
             name,
