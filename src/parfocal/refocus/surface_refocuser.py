@@ -99,7 +99,9 @@ class SurfaceRefocuser:
         if self.is_section:
             flux = shown.flux
         if untrusted == "input":
-            sharp = np.where(shown.trust < LEAST_TRUST, _pixels(asked), sharp).astype(np.float32)
+            raw = _pixels(asked)
+            sharp = np.where(shown.trust < LEAST_TRUST, raw, sharp).astype(np.float32)
+            flux = float((sharp - np.float64(floor)).sum() / (raw - np.float64(floor)).sum())
         return Refocused(
             status=Status.FOUND, reason=f"{self._said(surface)}; nearer to the truth there than "
             f"the image with a chance of {100 * verdict:.0f} %", method=self.name, image=sharp,

@@ -9,6 +9,7 @@ from parfocal.core.errors import InputError, MetadataError, ShapeError
 from parfocal.core.results import DefocusEstimate, DepthMap, Status
 from parfocal.core.setup import OpticalSetup
 from parfocal.models.package import save_model
+from parfocal.refocus import surface_refocuser
 from parfocal.refocus.levelling import surface_of
 from parfocal.refocus.surface import (
     load_surface_refocuser,
@@ -165,11 +166,18 @@ def test_an_assumed_side_is_said(image, model):
     assert ask(image, 1.0, model).warnings == ()
 
 
-def test_untrusted_places_can_keep_the_input(image, model):
-    answer, kept = ask(image, 2.0, model), ask(image, 2.0, model, untrusted="input")
-    low = answer.trust < 0.5
+def test_untrusted_places_can_keep_the_input(image, model, monkeypatch):
+    answer = ask(image, 2.0, model)
+    least = float(np.quantile(answer.trust, 0.3))
+    assert 0.0 < least < answer.verdict
+    monkeypatch.setattr(surface_refocuser, "LEAST_TRUST", least)
+    kept = ask(image, 2.0, model, untrusted="input")
+    low = answer.trust < least
     np.testing.assert_array_equal(np.asarray(kept)[low], image[low])
     np.testing.assert_array_equal(np.asarray(kept)[~low], np.asarray(answer)[~low])
+    more = np.asarray(kept, float).sum() - np.asarray(answer, float).sum()
+    assert low.any()
+    assert np.sign(kept.flux - answer.flux) == np.sign(more)
 
 
 def test_a_tilt_becomes_the_surface_that_levels_it():
