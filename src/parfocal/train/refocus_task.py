@@ -49,10 +49,10 @@ class RefocusRecipe(BaseModel):
         tell from fluorescence, and nothing else.
     batch, patch_px, steps, epoch_steps, peak_rate
         Of training; a checkpoint is written after each epoch.
-    absolute, structure, mix, doubt, distance
-        Weights of the terms of the loss: absolute error, 1 - MS-SSIM, absolute error of the mix
-        of views alone, likelihood of the errors under their predicted size, and cross-entropy of
-        |defocus|.
+    absolute, structure, relative, mix, doubt, distance
+        Weights of the terms of the loss: absolute error, 1 - MS-SSIM, logarithm of the error over
+        that of the input, absolute error of the mix of views alone, likelihood of the errors under
+        their predicted size, and cross-entropy of |defocus|.
     start
         Name or folder of a model whose weights it starts from; empty for weights drawn anew.
     members
@@ -76,6 +76,7 @@ class RefocusRecipe(BaseModel):
     peak_rate: Annotated[float, Field(gt=0)] = 1.2e-3
     absolute: Annotated[float, Field(ge=0)] = 4.0
     structure: Annotated[float, Field(ge=0)] = 0.5
+    relative: Annotated[float, Field(ge=0)] = 0.2
     mix: Annotated[float, Field(ge=0)] = 0.5
     doubt: Annotated[float, Field(ge=0)] = 0.02
     distance: Annotated[float, Field(ge=0)] = 0.1
@@ -186,10 +187,12 @@ class RefocusTask:
         error = ((sharp - truth).abs() / span).mean()
         of_mix = ((mixed - truth).abs() / span).mean()
         alike = ms_ssim((sharp - low) / span, (truth - low) / span).mean()
+        relative = relative_error(sharp, views[glows, 0], truth).mean()
         doubt = doubt_cost(maps.scales[glows], sharp.detach(), views[glows, 0], truth)
         return (
             recipe.absolute * error
             + recipe.structure * (1 - alike)
+            + recipe.relative * relative
             + recipe.mix * of_mix
             + recipe.doubt * doubt
             + recipe.distance * wrong
@@ -199,6 +202,25 @@ class RefocusTask:
 def inside(fields: Float[Tensor, "*b y x"]) -> Float[Tensor, "*b v u"]:
     """Fields without their margins."""
     return fields[..., MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+
+
+def relative_error(
+    sharp: Float[Tensor, "b y x"], image: Float[Tensor, "b y x"], truth: Float[Tensor, "b y x"]
+) -> Float[Tensor, " b"]:
+    """Logarithm of the root mean square error over that of the input, field by field.
+
+    A field of a few points is dark almost everywhere: its mean error is next to nothing whatever
+    becomes of the points, and only beside that of the input does it count as any other field.
+
+    Examples
+    --------
+    >>> truth = torch.zeros(1, 2, 2)
+    >>> round(float(relative_error(truth + 1, truth + 2, truth)), 2)
+    -0.69
+    """
+    mine, before = ((part - truth).square().mean((1, 2)) for part in (sharp, image))
+    least = LEAST_SCALE**2
+    return 0.5 * ((mine + least).log() - (before + least).log())
 
 
 def doubt_cost(
