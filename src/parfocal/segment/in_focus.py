@@ -180,7 +180,7 @@ def in_focus(
         )
     least = segmenter.threshold if threshold is None else threshold
     planes = segmenter.chances(
-        field, setup=optics, is_dark=field.modality == "brightfield", tile_px=tile_px,
+        field, setup=optics, is_dark="brightfield" in (field.modality or ""), tile_px=tile_px,
         orientations=orientations,
     )  # fmt: skip
     chances = np.empty(field.shape, dtype=np.float32)
@@ -261,7 +261,7 @@ def _warnings(field: FocalStack, optics: OpticalSetup | None) -> tuple[str, ...]
         said.append("pixels are coarser than the network was trained for")
     if not field.z_known:
         said.append("the distance of the planes is unknown: give z_step_um (--z-step-um)")
-    if field.modality == "brightfield":
+    if "brightfield" in (field.modality or ""):
         said.append(
             "brightfield: structure is taken to absorb; a transparent specimen has least "
             "contrast in focus"

@@ -233,7 +233,7 @@ def _settle(
     size = min(field.shape[1:])
     if max(windows) > size:
         warnings.append(f"windows of {max(windows)} px are cut to images of {size} px")
-    if field.modality == "brightfield":
+    if "brightfield" in (field.modality or ""):
         warnings.append(
             "brightfield: a transparent specimen has least contrast in focus; "
             "believe these masks only where it absorbs"

@@ -164,3 +164,13 @@ def test_one_plane_and_fine_pixels_are_judged_too(segmenter, stack):
     fine = SETUP.model_copy(update={"pixel_um": 0.05})
     assert pf.segment.in_focus(one, model=segmenter).shape == (1, 90, 70)
     assert pf.segment.in_focus(stack, model=segmenter, setup=fine).shape == stack.shape
+
+
+@pytest.mark.parametrize("words", ["brightfield", "brightfield, colour"])
+def test_by_brightfield_structure_is_dark_whatever_else_the_file_says(segmenter, stack, words):
+    counts = stack.read_counts()
+    absorbing = dataclasses.replace(stack, images=counts.max() - counts, modality=words)
+    dark = pf.segment.in_focus(absorbing, model=segmenter)
+    light = pf.segment.in_focus(stack, model=segmenter)
+    np.testing.assert_allclose(dark.probabilities, light.probabilities, atol=0.02)
+    assert any("absorb" in text for text in dark.warnings)

@@ -156,7 +156,7 @@ def test_a_phase_object_is_ambiguous():
 
 
 def test_brightfield_is_warned_of(counts):
-    stack = FocalStack(images=counts, z_um=np.arange(7.0), modality="brightfield")
+    stack = FocalStack(images=counts, z_um=np.arange(7.0), modality="brightfield, colour")
     assert "least contrast in focus" in weak_labels(stack).warnings[0]
 
 
