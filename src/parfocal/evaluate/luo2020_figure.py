@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
@@ -126,7 +127,8 @@ def real_png(planes: Sequence[RealPlane], *, most: int = 3) -> bytes:
             _show(line[2 * place], image, title.replace(" um", " µm"), centre)
             beside = line[2 * place + 1]
             if answer:
-                _show(beside, answer[0], f"{plane.status}\n{plane.gain_db:+.1f} dB", centre)
+                gain = f"{plane.gain_db:+.1f} dB" if math.isfinite(plane.gain_db) else "in focus"
+                _show(beside, answer[0], f"{plane.status}\n{gain}", centre)
             else:
                 beside.text(0.5, 0.5, f"declined:\n{plane.status}", fontsize=7, ha="center")
         _show(line[-1], truth, "plane in focus", centre)

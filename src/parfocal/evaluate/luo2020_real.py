@@ -118,12 +118,16 @@ class RealPlane:
 
     @property
     def gain_db(self) -> float:
-        """Of the blind answer over the input; NaN without one."""
+        """Of the blind answer over the input; NaN without one, and where the input is the truth."""
+        if self.offset_um == 0:
+            return math.nan
         return self.psnr.get("blind", math.nan) - self.psnr["input"]
 
     @property
     def gain_over_gaussian_db(self) -> float:
-        """Of the blind answer over the best Gaussian; NaN without one."""
+        """Of the blind answer over the best Gaussian; NaN as for ``gain_db``."""
+        if self.offset_um == 0:
+            return math.nan
         return self.psnr.get("blind", math.nan) - self.psnr["best Gaussian"]
 
 
@@ -241,7 +245,7 @@ def bead_width_px(image: Float[np.ndarray, "y x"], truth: Float[np.ndarray, "y x
 def summary(planes: Sequence[RealPlane]) -> dict[str, float]:
     """Median gains, worst flux, widths in focus, and the share that was declined."""
     answered = [plane for plane in planes if "blind" in plane.psnr]
-    gains = [plane.gain_db for plane in answered]
+    gains = [plane.gain_db for plane in answered if math.isfinite(plane.gain_db)]
     focused = [p.width_change for p in answered if p.offset_um == 0 and p.width_change > 0]
     flux = [abs(plane.flux - 1) for plane in answered if math.isfinite(plane.flux)]
     return {

@@ -163,6 +163,7 @@ def real_table(planes: Sequence[RealPlane]) -> Table:
     known = "Richardson-Lucy, z of the stage"
     cells = []
     for plane in planes:
+        is_truth = plane.offset_um == 0
         gains = (number(plane.gain_db), number(plane.gain_over_gaussian_db))
         interval = ""
         if math.isfinite(plane.dof):
@@ -171,13 +172,15 @@ def real_table(planes: Sequence[RealPlane]) -> Table:
             )
         cells.append(
             (plane.stack, f"{plane.offset_um:+.2f}", f"{plane.offset_dof:+.1f}", plane.status,
-             interval, number(plane.psnr["input"], 1), *gains,
-             number(plane.psnr.get(known, math.nan) - plane.psnr["input"]),
+             interval, "" if is_truth else number(plane.psnr["input"], 1),
+             number(plane.psnr.get("blind", math.nan), 1), *gains,
+             "" if is_truth else number(plane.psnr.get(known, math.nan) - plane.psnr["input"]),
              number(plane.flux, 3), number(plane.width_change))
         )  # fmt: skip
     return Table(
         title="Recorded stacks, none trained on: gain in dB at best gain and offset",
-        heads=("stack", "um", "DoF", "status", "said (DoF)", "input (dB)", "over input",
+        heads=("stack", "um", "DoF", "status", "said (DoF)", "input (dB)", "answer (dB)",
+               "over input",
                "over best Gaussian", "RL at z of stage", "light", "bead width"),
         cells=tuple(cells),
     )  # fmt: skip
