@@ -24,7 +24,8 @@ from parfocal.core.results import FocusCurve, FocusEstimate, Status, TileFocus
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
 from parfocal.evaluate.fields import record_of
-from parfocal.evaluate.report import Report, ReportHeader
+from parfocal.evaluate.report import Report
+from parfocal.evaluate.sheet import ReportHeader
 
 FOLDER = Path(__file__).parent
 ROOMS = (

@@ -33,7 +33,8 @@ from parfocal.core.results import Status
 from parfocal.core.stack import FocalStack
 from parfocal.evaluate.drive_page import FocusRun
 from parfocal.evaluate.fields import FieldRecord, KnownFocus, record_of
-from parfocal.evaluate.report import Report, ReportHeader
+from parfocal.evaluate.report import Report
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.evaluate.trial import SHIPPED_TRIALS, shipped_trials
 from parfocal.evaluate.wording import interval_text, position_text
 from parfocal.io.finding import StackSource, find_stacks

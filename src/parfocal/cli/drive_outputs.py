@@ -22,7 +22,7 @@ from parfocal.cli.outputs import write_text
 from parfocal.cli.printable import printable
 from parfocal.drive.record import FocusReport
 from parfocal.evaluate.drive_page import ENDED, FocusRun, drive_page
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 
 
 def finite(value: Any) -> Any:

@@ -32,7 +32,7 @@ from parfocal.evaluate.li2021 import (
 from parfocal.evaluate.li2021_measures import CLASSICAL, SWEEP_IMAGES, classical_answers
 from parfocal.evaluate.li2021_page import HEADS, benchmark_page, ratio_text, table_rows
 from parfocal.evaluate.li2021_study import Benchmark, StudyRow, compare, study_row
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.models.catalog import find_model
 from parfocal.models.package import load_model
 from parfocal.predict.class_predictor import ClassPredictor

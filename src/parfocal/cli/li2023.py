@@ -37,7 +37,7 @@ from parfocal.evaluate.li2023 import (
 from parfocal.evaluate.li2023_page import benchmark_page, figures
 from parfocal.evaluate.li2023_real import RealRow, judge_real
 from parfocal.evaluate.li2023_study import Example, Study, tables
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.evaluate.shepp_logan import shepp_logan_test
 from parfocal.io.finding import find_stacks
 from parfocal.models.package import CARD, WEIGHTS, load_model

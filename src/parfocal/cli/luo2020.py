@@ -37,7 +37,7 @@ from parfocal.evaluate.luo2020 import DISTANCES_DOF, PHOTONS, methods
 from parfocal.evaluate.luo2020_page import benchmark_page, figures
 from parfocal.evaluate.luo2020_study import Study
 from parfocal.evaluate.luo2020_tables import tables
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.models.package import load_model
 from parfocal.refocus.blind import DEFAULT_MODEL, load_refocuser
 from parfocal.refocus.refocuser import BlindRefocuser

@@ -34,7 +34,7 @@ from parfocal.evaluate.pinkard2019_page import (
     study_rows,
     truth_text,
 )
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.models.catalog import find_model
 from parfocal.models.package import load_model
 from parfocal.predict.spectrum_predictor import SpectrumPredictor

@@ -27,7 +27,7 @@ from parfocal.core.stack import FocalStack
 from parfocal.evaluate.defocus_fields import DefocusRecord
 from parfocal.evaluate.defocus_page import DefocusPage
 from parfocal.evaluate.defocus_trials import DefocusTrial, score_trials
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.io.finding import StackSource
 from parfocal.predict.checks import effective_depth_um
 from parfocal.predict.loading import Predictor, find_predictor, load

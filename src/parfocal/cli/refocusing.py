@@ -28,7 +28,7 @@ from parfocal.core.errors import InputError
 from parfocal.core.stack import FocalStack
 from parfocal.evaluate.refocus_fields import RefocusRecord
 from parfocal.evaluate.refocus_page import RefocusPage
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.io.finding import StackSource
 from parfocal.io.opening import open_stack
 from parfocal.io.unfinished import unfinished_folder

@@ -25,7 +25,8 @@ from parfocal.core.errors import InputError, ParfocalError
 from parfocal.core.results import DepthMap, FocusEstimate, FocusQuality, Fused
 from parfocal.core.stack import FocalStack
 from parfocal.evaluate.fields import FieldRecord, record_of
-from parfocal.evaluate.report import Report, ReportHeader
+from parfocal.evaluate.report import Report
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.io.channels import write_channels
 from parfocal.io.finding import StackSource, find_stacks
 from parfocal.io.metadata import OPTICS_INCOMPLETE

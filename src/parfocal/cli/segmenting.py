@@ -26,9 +26,9 @@ from parfocal.core.device import pick_device
 from parfocal.core.errors import InputError, UnknownNameError
 from parfocal.core.masks import FocusMasks
 from parfocal.core.stack import FocalStack
-from parfocal.evaluate.report import ReportHeader
 from parfocal.evaluate.segment_fields import SegmentRecord, segment_record
 from parfocal.evaluate.segment_page import SegmentPage
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.io.finding import StackSource
 from parfocal.measures.catalog import find_measure
 from parfocal.models.card import ModelCard

@@ -19,7 +19,7 @@ from parfocal.cli.exits import DONE, CallError
 from parfocal.cli.outputs import check_output, write_text
 from parfocal.cli.tables import show_table
 from parfocal.core.errors import InputError
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.evaluate.wu2019 import (
     Example,
     Wu2019Row,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 
 import numpy as np
 from jaxtyping import Float
@@ -21,7 +20,7 @@ from parfocal.evaluate.defocus_fields import (
     verdict_text,
 )
 from parfocal.evaluate.defocus_figure import FULL, distribution_svg, patch_map, trials_svg
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader, not_processed, settings_list, sheet, tally
 from parfocal.models.card import ModelCard
 
 MANY_FIELDS = 50
@@ -229,10 +228,7 @@ class DefocusPage:
         answered = sum(record.estimate.found for record in self._records)
         boxes = [("predictions", "", len(self._records)), ("answered", "keep", answered)]
         boxes.append(("declined", "check", len(self._records) - answered))
-        if failed:
-            boxes.append(("not processed", "failed", failed))
-        items = "".join(f'<li class="{css}"><b>{n}</b>{word}</li>' for word, css, n in boxes)
-        return f'<ul class="tally">{items}</ul>'
+        return tally(boxes, failed=failed)
 
     def page(self, header: ReportHeader, *, failed: Sequence[tuple[str, str]] = ()) -> str:
         """Write the page.
@@ -242,26 +238,7 @@ class DefocusPage:
         failed
             Inputs that could not be processed, with the reason.
         """
-        css = files("parfocal.evaluate").joinpath("report.css").read_text(encoding="utf-8")
-        settings = "".join(
-            f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>"
-            for key, value in header.settings.items()
-        )
-        faults = ""
-        if failed:
-            items = "".join(
-                f"<tr><td><b>{escape(path)}</b></td><td>{escape(why)}</td></tr>"
-                for path, why in failed
-            )
-            faults = f'<h2>Not processed</h2><div class="wide"><table>{items}</table></div>'
-        return (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escape(header.title)}</title><style>{css}</style></head><body><main>"
-            f"<header><h1>{escape(header.title)}</h1>"
-            f'<div class="quiet">{escape(header.date)}, parfocal {escape(header.version)}</div>'
-            f"<p>{escape(header.introduction)}</p>{self._tally(len(failed))}</header>"
-            f"{faults}{self.body()}"
-            f"<footer><h2>How this was made</h2><pre><code>{escape(header.command)}</code></pre>"
-            f"<dl>{settings}</dl><p>{EXPLANATION}</p></footer></main></body></html>\n"
-        )
+        return sheet(
+            header, f"{not_processed(failed)}{self.body()}", top=self._tally(len(failed)),
+            foot=f"{settings_list(header)}<p>{EXPLANATION}</p>",
+        )  # fmt: skip

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from parfocal.drive.record import FocusReport
 from parfocal.drive.shots import Shot
 from parfocal.evaluate.drive_figure import run_curve_svg
 from parfocal.evaluate.pictures import contrast_limits, grey_jpeg, scale_bar, shrink
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader, settings_list, sheet
 
 THUMBNAIL_PX, LARGE_PX = 150, 420
 ENDED = {
@@ -54,25 +53,14 @@ def drive_page(header: ReportHeader, runs: Sequence[FocusRun], *, chapters: str 
     chapters
         HTML before the runs: a map, a watch.
     """
-    css = files("parfocal.evaluate").joinpath("report.css").read_text(encoding="utf-8")
-    settings = "".join(
-        f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in header.settings.items()
-    )
     table = f"<h2>All runs</h2>{runs_table(runs)}" if len(runs) > 1 else ""
     sections = "".join(run_section(run, f"run-{k}") for k, run in enumerate(runs))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(header.title)}</title><style>{css}</style></head><body><main>"
-        f"<header><h1>{escape(header.title)}</h1>"
-        f'<div class="quiet">{escape(header.date)}, parfocal {escape(header.version)}</div>'
-        f"<p>{escape(header.introduction)}</p>{_tally(runs)}</header>"
-        f"{chapters}{table}{sections}"
-        f"<footer><h2>How this was made</h2><pre><code>{escape(header.command)}</code></pre>"
-        f"<dl>{settings}</dl><p>Only the status “found” is an answer. The interval is the 90 % "
-        "interval of best focus. Dose is light on the specimen in ms at full power, or the summed "
-        "exposure where the microscope keeps no account.</p></footer></main></body></html>\n"
-    )
+    return sheet(
+        header, f"{chapters}{table}{sections}", top=_tally(runs),
+        foot=f"{settings_list(header)}<p>Only the status “found” is an answer. The interval is the "
+        "90 % interval of best focus. Dose is light on the specimen in ms at full power, or the "
+        "summed exposure where the microscope keeps no account.</p>",
+    )  # fmt: skip
 
 
 def _tally(runs: Sequence[FocusRun]) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from html import escape
-from importlib.resources import files
 
 from parfocal.evaluate.li2023_figure import (
     axial_png,
@@ -14,8 +12,8 @@ from parfocal.evaluate.li2023_figure import (
     phantom_png,
     real_png,
 )
-from parfocal.evaluate.li2023_study import Study, Table, tables
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.li2023_study import Study, tables
+from parfocal.evaluate.sheet import ReportHeader, bullets, number_table, png_figure, sheet
 
 
 def figures(found: Study) -> dict[str, tuple[str, bytes]]:
@@ -36,49 +34,15 @@ def benchmark_page(
     header: ReportHeader, found: Study, drawn: Mapping[str, tuple[str, bytes]]
 ) -> str:
     """Write the page."""
-    css = files("parfocal.evaluate").joinpath("report.css").read_text(encoding="utf-8")
-    facts = "".join(f"<li>{escape(text)}</li>" for text in found.facts)
     body = "".join(
-        f"<h2>{escape(table.title.replace(' um', ' µm'))}</h2>{_table(table)}"
+        f"<h2>{escape(table.title.replace(' um', ' µm'))}</h2>{_numbers(table)}"
         for table in tables(found)
     )
     pictures = "".join(
-        f"<h2>{escape(title)}</h2>{_image(png, title)}" for title, png in drawn.values()
+        f"<h2>{escape(title)}</h2>{png_figure(png, title)}" for title, png in drawn.values()
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(header.title)}</title><style>{css}</style></head><body><main>"
-        f"<header><h1>{escape(header.title)}</h1>"
-        f'<div class="quiet">{escape(header.date)}, parfocal {escape(header.version)}</div>'
-        f"<p>{escape(header.introduction)}</p><ul>{facts}</ul></header>{body}{pictures}"
-        f"<footer><h2>How this was made</h2><pre><code>{escape(header.command)}</code></pre>"
-        f"</footer></main></body></html>\n"
-    )
+    return sheet(header, f"{body}{pictures}", top=bullets(found.facts))
 
 
-def _table(table: Table) -> str:
-    top = "".join(
-        f"<th{' class=number' if k else ''}>{escape(head.replace('(um)', '(µm)'))}</th>"
-        for k, head in enumerate(table.heads)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td class="{"number" if k else "name"}">{escape(cell)}</td>'
-            for k, cell in enumerate(row)
-        )
-        + "</tr>"
-        for row in table.cells
-    )
-    return (
-        f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
-
-
-def _image(png: bytes, title: str) -> str:
-    data = base64.b64encode(png).decode("ascii")
-    return (
-        f'<figure><img style="width:100%" alt="{escape(title)}" '
-        f'src="data:image/png;base64,{data}"></figure>'
-    )
+def _numbers(table: Table) -> str:
+    return number_table([head.replace("(um)", "(µm)") for head in table.heads], table.cells)

@@ -11,7 +11,7 @@ import numpy as np
 
 from parfocal.evaluate.pinkard2019 import CELLS, PAPER, THICKNESS_UM, TISSUE, Studies
 from parfocal.evaluate.pinkard2019_figure import studies_png
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 
 TITLES = {
     "stacks": "Number of stacks of cells",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from html import escape
-from importlib.resources import files
 
 import numpy as np
 
@@ -32,23 +30,12 @@ from parfocal.evaluate.pictures import (
     tile_picture,
 )
 from parfocal.evaluate.plate import wells_of
+from parfocal.evaluate.sheet import ReportHeader, not_processed, settings_list, sheet, tally
 from parfocal.evaluate.verdict import Verdict
 from parfocal.evaluate.wording import decimals_for, interval_text, note_text, position_text
 
 MANY_FIELDS = 50
 """Above so many fields only those to check or image again are shown with pictures."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportHeader:
-    """What a page says of itself: title, when, with which program and settings."""
-
-    title: str
-    date: str
-    version: str
-    command: str
-    settings: dict[str, str] = field(default_factory=dict)
-    introduction: str = ""
 
 
 def _words(text: str) -> str:
@@ -241,10 +228,7 @@ class Report:
         counts = Counter(str(record.judgement.verdict) for record in self._records)
         boxes = [("fields", "", len(self._records))]
         boxes += [(str(v), str(v).replace(" ", "-"), counts[str(v)]) for v in Verdict]
-        if failed:
-            boxes.append(("not processed", "failed", failed))
-        items = "".join(f'<li class="{css}"><b>{n}</b>{word}</li>' for word, css, n in boxes)
-        return f'<ul class="tally">{items}</ul>'
+        return tally(boxes, failed=failed)
 
     def _table(self) -> str:
         if not self._records:
@@ -333,33 +317,16 @@ class Report:
         chapters
             HTML after the table of fields.
         """
-        css = files("parfocal.evaluate").joinpath("report.css").read_text(encoding="utf-8")
-        settings = "".join(
-            f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>"
-            for key, value in header.settings.items()
-        )
-        faults = ""
-        if failed:
-            items = "".join(
-                f"<tr><td><b>{escape(path)}</b></td><td>{escape(why)}</td></tr>"
-                for path, why in failed
-            )
-            faults = f'<h2>Not processed</h2><div class="wide"><table>{items}</table></div>'
         sections = "".join(self._sections.values())
         left_out = ""
         if self._many and len(self._sections) < len(self._records):
             left_out = '<p class="quiet">Only fields to check or to image again are shown here.</p>'
-        return (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escape(header.title)}</title><style>{css}</style></head><body><main>"
-            f"<header><h1>{escape(header.title)}</h1>"
-            f'<div class="quiet">{escape(header.date)}, parfocal {escape(header.version)}</div>'
-            f"<p>{escape(header.introduction)}</p>{self._tally(len(failed))}</header>"
-            f"{self._plate()}{self._table()}{faults}{chapters}"
-            + (f"<h2>Fields</h2>{left_out}{sections}" if sections else "")
-            + f"<footer><h2>How this was made</h2><pre><code>{escape(header.command)}</code></pre>"
-            f"<dl>{settings}</dl><p>Only the status “found” is an answer. The interval is the "
-            "90 % interval of best focus. Defocus is the plane's stage z minus that of best "
-            "focus.</p></footer></main></body></html>\n"
-        )
+        body = f"{self._plate()}{self._table()}{not_processed(failed)}{chapters}"
+        if sections:
+            body += f"<h2>Fields</h2>{left_out}{sections}"
+        return sheet(
+            header, body, top=self._tally(len(failed)),
+            foot=f"{settings_list(header)}<p>Only the status “found” is an answer. The interval is "
+            "the 90 % interval of best focus. Defocus is the plane's stage z minus that of best "
+            "focus.</p>",
+        )  # fmt: skip

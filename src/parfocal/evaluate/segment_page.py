@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 
 import numpy as np
 
 from parfocal.core.binning import binned
 from parfocal.core.masks import FocusMasks
 from parfocal.core.stack import FocalStack
-from parfocal.evaluate.report import ReportHeader
 from parfocal.evaluate.segment_fields import (
     SegmentRecord,
     height_text,
@@ -32,6 +30,7 @@ from parfocal.evaluate.segment_figure import (
     shown_planes,
     volume_png,
 )
+from parfocal.evaluate.sheet import ReportHeader, not_processed, settings_list, sheet, tally
 from parfocal.segment.sections import sectioned_projection
 from parfocal.segment.surface import focus_height
 
@@ -255,10 +254,7 @@ class SegmentPage:
         found = sum(record.found for record in self._records)
         boxes = [("fields", "", len(self._records)), ("with masks", "keep", found)]
         boxes.append(("declined", "check", len(self._records) - found))
-        if failed:
-            boxes.append(("not processed", "failed", failed))
-        items = "".join(f'<li class="{css}"><b>{n}</b>{word}</li>' for word, css, n in boxes)
-        return f'<ul class="tally">{items}</ul>'
+        return tally(boxes, failed=failed)
 
     def page(self, header: ReportHeader, *, failed: Sequence[tuple[str, str]] = ()) -> str:
         """Write the page.
@@ -268,26 +264,7 @@ class SegmentPage:
         failed
             Inputs that could not be processed, with the reason.
         """
-        css = files("parfocal.evaluate").joinpath("report.css").read_text(encoding="utf-8")
-        settings = "".join(
-            f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>"
-            for key, value in header.settings.items()
-        )
-        faults = ""
-        if failed:
-            items = "".join(
-                f"<tr><td><b>{escape(path)}</b></td><td>{escape(why)}</td></tr>"
-                for path, why in failed
-            )
-            faults = f'<h2>Not processed</h2><div class="wide"><table>{items}</table></div>'
-        return (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escape(header.title)}</title><style>{css}</style></head><body><main>"
-            f"<header><h1>{escape(header.title)}</h1>"
-            f'<div class="quiet">{escape(header.date)}, parfocal {escape(header.version)}</div>'
-            f"<p>{escape(header.introduction)}</p>{self._tally(len(failed))}</header>"
-            f"{faults}{self.body()}"
-            f"<footer><h2>How this was made</h2><pre><code>{escape(header.command)}</code></pre>"
-            f"<dl>{settings}</dl><p>{EXPLANATION}</p></footer></main></body></html>\n"
-        )
+        return sheet(
+            header, f"{not_processed(failed)}{self.body()}", top=self._tally(len(failed)),
+            foot=f"{settings_list(header)}<p>{EXPLANATION}</p>",
+        )  # fmt: skip

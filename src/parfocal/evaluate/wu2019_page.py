@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from io import BytesIO
 
 import numpy as np
@@ -14,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from parfocal.evaluate.pictures import contrast_limits
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader, bullets, png_figure, sheet
 from parfocal.evaluate.wu2019 import (
     BLURRED,
     FLIPPED,
@@ -102,24 +100,13 @@ def benchmark_page(
     header: ReportHeader, study: Wu2019Study, drawn: Mapping[str, tuple[str, bytes]]
 ) -> str:
     """Write the page."""
-    css = files("parfocal.evaluate").joinpath("report.css").read_text(encoding="utf-8")
-    facts = "".join(f"<li>{escape(text)}</li>" for text in study.facts)
     body = "".join(
         f"<h2>{escape(_units(table.title))}</h2>{_table(table)}" for table in tables(study)
     )
     pictures = "".join(
-        f"<h2>{escape(title)}</h2>{_image(png, title)}" for title, png in drawn.values()
+        f"<h2>{escape(title)}</h2>{png_figure(png, title)}" for title, png in drawn.values()
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(header.title)}</title><style>{css}</style></head><body><main>"
-        f"<header><h1>{escape(header.title)}</h1>"
-        f'<div class="quiet">{escape(header.date)}, parfocal {escape(header.version)}</div>'
-        f"<p>{escape(header.introduction)}</p><ul>{facts}</ul></header>{body}{pictures}"
-        f"<footer><h2>How this was made</h2><pre><code>{escape(header.command)}</code></pre>"
-        f"</footer></main></body></html>\n"
-    )
+    return sheet(header, f"{body}{pictures}", top=bullets(study.facts))
 
 
 def _units(text: str) -> str:
@@ -134,14 +121,6 @@ def _table(table: Wu2019Table) -> str:
     )
     return (
         f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
-
-
-def _image(png: bytes, title: str) -> str:
-    data = base64.b64encode(png).decode("ascii")
-    return (
-        f'<figure><img style="width:100%" alt="{escape(title)}" '
-        f'src="data:image/png;base64,{data}"></figure>'
     )
 
 

@@ -25,7 +25,7 @@ from parfocal.evaluate.defocus_figure import (
     trials_svg,
 )
 from parfocal.evaluate.defocus_page import MANY_FIELDS, DefocusPage
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 from tests.fabricate.models import TINY_CARD
 
 SETUP = OpticalSetup(na=0.5, wavelength_nm=500, pixel_um=0.5)  # 2 um

@@ -17,7 +17,7 @@ from parfocal.drive.mapping import grid_um, map_focus
 from parfocal.evaluate.drive_chapters import hold_chapter, map_chapter
 from parfocal.evaluate.drive_figure import run_curve_svg
 from parfocal.evaluate.drive_page import FocusRun, drive_page, plain_settings
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 from tests.fabricate.microscopes import FakeScope
 from tests.unit.drive.test_mapping import Tilted
 

@@ -21,7 +21,7 @@ from parfocal.evaluate.li2021_figure import confusions_png, errors_png, spacings
 from parfocal.evaluate.li2021_measures import CLASSICAL, classical_answers
 from parfocal.evaluate.li2021_page import benchmark_page
 from parfocal.evaluate.li2021_study import Benchmark, compare, kinds_of, study_row
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.predict.calibration import Calibration
 from parfocal.predict.pair_predictor import PairPredictor
 from tests.fabricate.sheets import fabricated_scene

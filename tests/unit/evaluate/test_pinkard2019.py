@@ -23,7 +23,7 @@ from parfocal.evaluate.pinkard2019_page import (
     study_rows,
 )
 from parfocal.evaluate.pinkard2019_truth import published_focus_um
-from parfocal.evaluate.report import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.simulate.led_fields import LedFields, LedScene
 
 

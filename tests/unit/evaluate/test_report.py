@@ -11,7 +11,8 @@ import pytest
 from parfocal.core.results import FocusCurve
 from parfocal.evaluate.curves import focus_curve_svg, nice_ticks, sparkline_svg
 from parfocal.evaluate.fields import KnownFocus, record_of
-from parfocal.evaluate.report import MANY_FIELDS, Report, ReportHeader
+from parfocal.evaluate.report import MANY_FIELDS, Report
+from parfocal.evaluate.sheet import ReportHeader
 
 HEADER = ReportHeader(title="Focus", date="today", version="9", command="parfocal score a.tif")
 VOID = {"meta", "img", "br", "path", "rect", "circle", "polyline", "polygon"}

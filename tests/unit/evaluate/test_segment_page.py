@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from parfocal.core.stack import FocalStack
-from parfocal.evaluate.report import ReportHeader
 from parfocal.evaluate.segment_fields import (
     height_text,
     note_text,
@@ -23,6 +22,7 @@ from parfocal.evaluate.segment_fields import (
 )
 from parfocal.evaluate.segment_figure import Drawn, outline_png, shown_planes, volume_png
 from parfocal.evaluate.segment_page import SegmentPage
+from parfocal.evaluate.sheet import ReportHeader
 from tests.fabricate.masks import declined, masks_of, tilted_stack
 
 HEADER = ReportHeader(title="What is in focus", date="today", version="1", command="parfocal x")
