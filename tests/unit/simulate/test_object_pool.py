@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from parfocal.core.errors import InputError, ShapeError
-from parfocal.simulate.object_pool import ObjectPool, blended, texture
+from parfocal.simulate.object_pool import ObjectPool, blended, few_points, texture
 
 
 def _picture(size_y: int = 60, size_x: int = 75, seed: int = 0) -> torch.Tensor:
@@ -65,3 +65,18 @@ def test_what_cannot_be_an_object_is_refused():
         ObjectPool((), pictures=(_picture(30, 90),), size_px=32, seed=0)
     with pytest.raises(InputError, match="one grey value"):
         ObjectPool((), pictures=(torch.ones(80, 80),), size_px=32, seed=0)
+
+
+def test_a_point_between_pixels_is_shared_by_the_four_around_it():
+    alone = []
+    for seed in range(40):
+        field = few_points(32, torch.Generator().manual_seed(seed))
+        lit = (field > 0).nonzero()
+        rolled = field.roll(tuple((16 - lit[0]).tolist()), (0, 1))  # it may lie across an edge
+        rows, columns = (rolled.sum(axis).nonzero()[:, 0] for axis in (1, 0))
+        if len(lit) == 4 and len(rows) == len(columns) == 2:
+            alone.append(rolled[rows][:, columns])
+    assert len(alone) >= 4
+    for four in alone:
+        assert four[0, 0] * four[1, 1] == pytest.approx(float(four[0, 1] * four[1, 0]), rel=1e-3)
+    assert len({round(float(four[0, 0]), 3) for four in alone}) > 1
