@@ -12,18 +12,16 @@ from torch import Tensor
 
 from parfocal.core.device import pick_device
 from parfocal.core.errors import InputError
-from parfocal.optics.batches import pupil_psfs
 from parfocal.simulate.batch_noise import draw_exposures, noisy_counts
 from parfocal.simulate.object_pool import ObjectPool
+from parfocal.simulate.training_optics import LENGTHS, TrainingOptics
 
 OBJECTS = ("beads", "nuclei", "filaments", "microtubules", "mitochondria", "epithelium")
 LEAST_PX = 16
 BATCHES_KEPT = 4
 RENEWED_TOGETHER = 8  # sets of optics: many small transforms share their preparation
 FIELDS_AT_ONCE = 4  # on a CPU: their images and noise stay in its cache
-ZERNIKES = 15  # OSA indices 0 to 14
-WIDEST_RATIO = 0.95  # of NA to index
-SECTIONED, THICK = 0.25, 0.15  # shares of the optics, and of the objects
+THICK = 0.15  # share of the objects
 SLICES = 5  # of a thick object
 
 
@@ -74,10 +72,8 @@ class FieldBatch:
 class FieldBatches:
     """An endless source of batches, drawn and imaged on the training device.
 
-    Each field has optics of its own: NA / n from 0.1 to 0.95, small aberrations, pixels from
-    0.42 to 2.2 wavelength / NA; defocus to +-``reach_depths``, spacings of 0.4 to 2.5 effective
-    depths of field; a second, dimmer layer near or far in half of them; objects up to six depths
-    thick in one of seven; a pinhole or sheet that dims what is out of focus in a quarter; 3 to
+    Each field has optics and positions of its own, as ``TrainingOptics`` draws them; a second,
+    dimmer layer near or far in half of them; objects up to six depths thick in one of seven; 3 to
     1000 photons, background, read noise, 10 % drift between images; 15 % saturated, 15 % with
     correlated noise.
 
@@ -134,6 +130,9 @@ class FieldBatches:
         self.reach_depths = reach_depths
         self.device = pick_device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
+        self._optics = TrainingOptics(
+            size_px=size_px, images=images, reach_depths=reach_depths, generator=self.generator
+        )
         self._pool = ObjectPool(
             objects,
             textures=textures,
@@ -187,91 +186,47 @@ class FieldBatches:
 
     def _draw_optics(self, count: int) -> dict[str, Tensor]:
         """Optics, positions and transfer functions of fields."""
-        ratio = self._uniform(0.1, WIDEST_RATIO, count)
-        index = 1.0 + self._uniform(0.0, 0.53, count) * (self._uniform(0.0, 1.0, count) > 0.5)
-        na, wavelength = ratio * index, self._uniform(0.42, 0.7, count)
-        fine, coarse = self._uniform(0.42, 0.58, count), self._uniform(0.58, 2.2, count)
-        pixel = torch.where(self._uniform(0.0, 1.0, count) < 0.6, fine, coarse) * wavelength / na
-        depth = index * (wavelength / na + pixel) / na
-        spacing = self._uniform(0.4, 2.5, count) * depth
-        middle = self._uniform(-self.reach_depths, self.reach_depths, count) * depth
-        steps = torch.arange(self.images, device=self.device) - (self.images - 1) / 2
-        z_um = middle[:, None] + spacing[:, None] * steps
-        kind = self._uniform(0.0, 1.0, count)
+        optics = self._optics.draw(count)
+        depth, z_um = optics["depth_um"], optics["z_um"]
+        uniform = self._optics.uniform
+        kind = uniform(0.0, 1.0, count)
         near = self._signed(0.5, 2.0, count) * depth
         far = self._signed(3.0, 8.0, count) * depth
         height = torch.where(kind < 0.25, near, far) * (kind < 0.5)
-        share = self._uniform(0.1, 0.45, count) * (kind < 0.5)
-        optics: dict[str, Any] = {
-            "na": na,
-            "index": index,
-            "wavelength_um": wavelength,
-            "pixel_um": pixel,
-        }
-        optics["zernike_waves"] = self._aberrations(count)
-        optics["half_width_um"] = self._section_half_width(depth)
+        share = uniform(0.1, 0.45, count) * (kind < 0.5)
         first = torch.fft.rfft2(self._through(z_um, self._thickness(depth), optics))
         second = torch.zeros_like(first)
         two = share.nonzero()[:, 0]
         if len(two):
             part = {name: value[two] for name, value in optics.items()}
-            away = (z_um - height[:, None])[two]
-            second[two] = torch.fft.rfft2(self._through(away, torch.zeros(len(two)), part))
-        optics = {name: optics[name] for name in ("na", "index", "wavelength_um", "pixel_um")}
+            second[two] = torch.fft.rfft2(self._optics.psfs((z_um - height[:, None])[two], part))
         places = {"z_um": z_um, "second_height_um": height, "second_share": share}
-        return optics | places | {"first": first, "second": second}
+        told = {name: optics[name] for name in LENGTHS}
+        return told | places | {"first": first, "second": second}
 
     def _through(
         self, z_um: Float[Tensor, "b n"], thickness_um: Tensor, optics: dict[str, Tensor]
     ) -> Float[Tensor, "b n y x"]:
-        """Point-spread functions, the mean over the thickness of thick objects, sectioned."""
-        own = dict(optics)
-        half_width_um = own.pop("half_width_um")
-
-        def lit(away_um: Tensor, chosen: Tensor) -> Tensor:
-            some: dict[str, Any] = {name: value[chosen] for name, value in own.items()}
-            psfs = pupil_psfs(z_um=away_um, size_px=self.size_px, beyond="fold", **some)
-            passed = 1 / (1 + (away_um / half_width_um[chosen, None]).square())
-            return psfs * passed[:, :, None, None]
-
-        every = torch.arange(len(z_um), device=self.device)
-        psfs = lit(z_um, every)
-        thick = thickness_um.nonzero()[:, 0].to(self.device)
+        """Point-spread functions, the mean over the thickness of thick objects."""
+        psfs = self._optics.psfs(z_um, optics)
+        thick = thickness_um.nonzero()[:, 0]
         if len(thick):
+            own = {name: value[thick] for name, value in optics.items()}
             span = torch.linspace(-0.5, 0.5, SLICES, device=self.device)
             for part in span[span != 0].tolist():
-                away_um = z_um[thick] - part * thickness_um.to(self.device)[thick, None]
-                psfs[thick] += lit(away_um, thick)
+                psfs[thick] += self._optics.psfs(
+                    z_um[thick] - part * thickness_um[thick, None], own
+                )
             psfs[thick] /= SLICES
         return psfs
 
-    def _section_half_width(self, depth: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-        """Defocus at which half the light is lost to a pinhole or a thin sheet; mostly none is."""
-        width = depth * torch.exp(self._uniform(-0.4, 1.8, len(depth)))
-        is_sectioned = self._uniform(0.0, 1.0, len(depth)) < SECTIONED
-        return torch.where(is_sectioned, width, 1e6 * depth)
-
     def _thickness(self, depth: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """Thickness of objects that reach through several depths of field; mostly 0."""
-        is_thick = self._uniform(0.0, 1.0, len(depth)) < THICK
-        return self._uniform(1.0, 6.0, len(depth)) * depth * is_thick
-
-    def _uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        drawn = torch.rand(shape, generator=self.generator, device=self.device)
-        return low + (high - low) * drawn
-
-    def _normal(self, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=self.generator, device=self.device)
+        is_thick = self._optics.uniform(0.0, 1.0, len(depth)) < THICK
+        return self._optics.uniform(1.0, 6.0, len(depth)) * depth * is_thick
 
     def _signed(self, low: float, high: float, count: int) -> Tensor:
-        return self._uniform(low, high, count) * self._normal(count).sign()
-
-    def _aberrations(self, count: int) -> Float[Tensor, "b j"]:
-        """Spherical aberration of SD 0.15 waves, other terms 0.03; a third have none."""
-        waves = 0.03 * self._normal(count, ZERNIKES)
-        waves[:, 12] *= 5.0
-        waves[:, [0, 1, 2, 4]] = 0.0
-        return waves * (self._uniform(0.0, 1.0, count, 1) > 1 / 3)
+        return self._optics.uniform(low, high, count) * self._optics.normal(count).sign()
 
     def _imaged(
         self, fields: Int[Tensor, " b"], share: Float[Tensor, " b"]

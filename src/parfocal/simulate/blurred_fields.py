@@ -15,8 +15,9 @@ from parfocal.core.errors import InputError
 from parfocal.optics.batches import pupil_psfs
 from parfocal.optics.nominal import nominal_transfers
 from parfocal.simulate.batch_noise import GAIN, Exposures, noisy_counts
-from parfocal.simulate.batches import BATCHES_KEPT, LEAST_PX, RENEWED_TOGETHER, ZERNIKES
+from parfocal.simulate.batches import BATCHES_KEPT, LEAST_PX, RENEWED_TOGETHER
 from parfocal.simulate.object_pool import ObjectPool
+from parfocal.simulate.training_optics import ZERNIKES
 
 OBJECTS = (
     "beads", "nuclei", "packed_nuclei", "filaments", "microtubules", "mitochondria", "cells",

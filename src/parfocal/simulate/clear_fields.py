@@ -19,6 +19,7 @@ from parfocal.optics.zernike import Aberrations
 from parfocal.simulate.batch_noise import draw_exposures, noisy_counts
 from parfocal.simulate.batches import FieldBatch
 from parfocal.simulate.catalog import make_specimen
+from parfocal.simulate.kept_images import KeptImages, Made
 from parfocal.simulate.object_pool import ObjectPool
 
 GRID_PX = 256
@@ -77,20 +78,11 @@ class ClearFields:
         self._specimen = specimen
         if specimen is None:
             self._pool = ObjectPool(OBJECTS, textures=6, size_px=GRID_PX, seed=seed)
-        self._kept, self._drawn = kept, 0
-        self._bank: list[tuple[Tensor, Tensor]] = []
+        self._fields = KeptImages(self._make, kept=kept, generator=self.generator)
 
     def draw(self, count: int) -> FieldBatch:
-        """Draw pairs from those that are kept, of which one is made anew every other time."""
-        if len(self._bank) < self._kept:
-            few = max(1, min(count, self._kept) - len(self._bank))
-            self._bank += [self._make() for _ in range(few)]
-        elif self._drawn % 2:
-            self._bank[self._drawn // 2 % self._kept] = self._make()
-        self._drawn += 1
-        picked = torch.randint(len(self._bank), (count,), generator=self.generator).tolist()
-        light = torch.stack([self._turned(self._bank[k][0]) for k in picked])
-        facts = torch.stack([self._bank[k][1] for k in picked])
+        """Draw pairs from those that are kept."""
+        light, facts = self._fields.draw(count)
         camera = draw_exposures(count, 2, self.generator)
         contrast = light.std((2, 3)).amax(1) / light.amax((1, 2, 3))
         visible = (self._uniform(*VISIBLE, count) / contrast.clamp(min=1e-3)).square()
@@ -107,7 +99,7 @@ class ClearFields:
             second_share=none, photons=camera.photons.to(self.device),
         )  # fmt: skip
 
-    def _make(self) -> tuple[Float[Tensor, "n y x"], Float[Tensor, " f"]]:
+    def _make(self) -> Made:
         """One pair without noise, and its optics."""
         ratio, wavelength_um = self._one(0.1, 0.95), self._one(0.42, 0.7)
         index = 1.0 + self._one(0.0, 0.53) * (self._one(0.0, 1.0) > 0.5)
@@ -198,13 +190,6 @@ class ClearFields:
         waves[12] *= 5.0
         waves[[0, 1, 2, 4]] = 0.0
         return Aberrations(zernike_waves=dict(enumerate(waves.tolist())))
-
-    def _turned(self, images: Float[Tensor, "n y x"]) -> Float[Tensor, "n y x"]:
-        """In any of eight orientations."""
-        kind = int(torch.randint(8, (), generator=self.generator))
-        images = images.flip(-1) if kind & 1 else images
-        images = images.flip(-2) if kind & 2 else images
-        return images.mT if kind & 4 else images
 
     def _uniform(self, low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(shape, generator=self.generator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,7 @@ from parfocal.nets.pair import PairNetwork
 from parfocal.predict.pairs import normalised, pair_facts, two_hot
 from parfocal.simulate.batches import OBJECTS, FieldBatch, FieldBatches
 from parfocal.simulate.clear_fields import ClearFields
+from parfocal.simulate.solid_fields import SolidFields
 from parfocal.train.loop import Batch, Schedule
 
 SIZES_PX = (128, 128, 96, 64)
@@ -37,6 +38,8 @@ class PairRecipe(BaseModel):
         Share of pairs that show one image twice.
     clear
         Share of pairs by transmitted light, which the network learns to tell from fluorescence.
+    solid
+        Share of pairs of bodies as thick as they are wide.
     jitter
         Standard deviation of what is added to and, as a factor, taken off each normalised pair:
         a network that stands it can run over a whole image at once.
@@ -54,11 +57,12 @@ class PairRecipe(BaseModel):
     hidden: Annotated[int, Field(ge=1)] = 128
     objects: tuple[str, ...] = OBJECTS
     batch: Annotated[int, Field(ge=2)] = 64
-    steps: Annotated[int, Field(ge=1)] = 10_000
+    steps: Annotated[int, Field(ge=1)] = 13_000
     epoch_steps: Annotated[int, Field(ge=1)] = 500
     peak_rate: Annotated[float, Field(gt=0)] = 2e-3
     lonely: Annotated[float, Field(ge=0, le=1)] = 0.08
     clear: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    solid: Annotated[float, Field(ge=0, le=0.5)] = 0.15
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
     members: Annotated[int, Field(ge=1)] = 2
 
@@ -89,30 +93,30 @@ class PairTask:
     def batches(self, seed: int, device: torch.device) -> Iterator[Batch]:
         """Inputs, facts and labels without end."""
         recipe = self.recipe
-        clear = round(recipe.clear * recipe.batch)
-        others = (
-            ClearFields(reach_depths=recipe.reach, seed=seed, device=str(device)) if clear else None
-        )
-        source = FieldBatches(
-            batch=recipe.batch - clear,
-            seed=seed,
-            device=str(device),
-            objects=recipe.objects,
-            reach_depths=recipe.reach,
-        )
+        clear, solid = (round(share * recipe.batch) for share in (recipe.clear, recipe.solid))
+        common: dict[str, Any] = {
+            "reach_depths": recipe.reach, "seed": seed, "device": str(device)
+        }  # fmt: skip
+        others = ClearFields(**common) if clear else None
+        bodies = SolidFields(objects=recipe.objects, **common) if solid else None
+        source = FieldBatches(batch=recipe.batch - clear - solid, objects=recipe.objects, **common)
         dice = torch.Generator().manual_seed(seed)
         for fields in source:
             side = SIZES_PX[int(torch.randint(len(SIZES_PX), (), generator=dice))]
-            lonely = torch.rand(recipe.batch, generator=dice).to(device) < recipe.lonely
-            inputs, facts, labels = self.batch_of(
-                fields, lonely=lonely[: len(fields.na)], size_px=side
-            )
+            drawn = [fields]
+            if bodies is not None:
+                drawn.append(bodies.draw(solid))
             if others is not None:
-                more, their_facts, _ = self.batch_of(
-                    others.draw(clear), lonely=lonely[len(fields.na) :], size_px=side
-                )
-                inputs, facts = torch.cat([inputs, more]), torch.cat([facts, their_facts])
-                labels = torch.cat([labels, no_fluorescence(labels, clear)])
+                drawn.append(others.draw(clear))
+            lonely = torch.rand(recipe.batch, generator=dice).to(device) < recipe.lonely
+            ends = [len(each.na) for each in drawn]
+            made = [
+                self.batch_of(each, lonely=own, size_px=side)
+                for each, own in zip(drawn, torch.split(lonely, ends), strict=True)
+            ]
+            inputs, facts, labels = (torch.cat(parts) for parts in zip(*made, strict=True))
+            if others is not None:
+                labels[-clear:] = no_fluorescence(labels[-clear:], clear)
             wobble = recipe.jitter * torch.randn(2, recipe.batch, 1, 1, 1, generator=dice).to(
                 device
             )

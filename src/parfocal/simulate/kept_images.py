@@ -1,0 +1,57 @@
+"""Noise-free images of fields that cost much to make: kept, to be turned and exposed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Made = tuple[Float[Tensor, "n y x"], Float[Tensor, " f"]]
+"""Images of one field without noise, and its facts."""
+
+
+class KeptImages:
+    """The latest fields of a maker, of which one is made anew every other time.
+
+    Parameters
+    ----------
+    make
+        Makes the images of one field, and its facts.
+    kept
+        How many are kept.
+    generator
+        Picks and turns them.
+
+    Examples
+    --------
+    >>> fields = KeptImages(lambda: (torch.ones(2, 4, 4), torch.zeros(3)), kept=2,
+    ...                     generator=torch.Generator().manual_seed(0))
+    >>> light, facts = fields.draw(5)
+    >>> light.shape, facts.shape
+    (torch.Size([5, 2, 4, 4]), torch.Size([5, 3]))
+    """
+
+    def __init__(self, make: Callable[[], Made], *, kept: int, generator: torch.Generator) -> None:
+        self._make, self._kept, self._generator = make, kept, generator
+        self._bank: list[Made] = []
+        self._drawn = 0
+
+    def draw(self, count: int) -> tuple[Float[Tensor, "b n y x"], Float[Tensor, "b f"]]:
+        """Images in any of eight orientations, and their facts."""
+        if len(self._bank) < self._kept:
+            few = max(1, min(count, self._kept) - len(self._bank))
+            self._bank += [self._make() for _ in range(few)]
+        elif self._drawn % 2:
+            self._bank[self._drawn // 2 % self._kept] = self._make()
+        self._drawn += 1
+        picked = torch.randint(len(self._bank), (count,), generator=self._generator).tolist()
+        light = torch.stack([self._turned(self._bank[k][0]) for k in picked])
+        return light, torch.stack([self._bank[k][1] for k in picked])
+
+    def _turned(self, images: Float[Tensor, "n y x"]) -> Float[Tensor, "n y x"]:
+        kind = int(torch.randint(8, (), generator=self._generator))
+        images = images.flip(-1) if kind & 1 else images
+        images = images.flip(-2) if kind & 2 else images
+        return images.mT if kind & 4 else images
