@@ -11,6 +11,16 @@ import typer
 
 from parfocal.cli.benchmark_wu2019 import wu2019
 from parfocal.cli.exits import CallError
+from parfocal.cli.options import (
+    DataFolder,
+    Debug,
+    Device,
+    Json,
+    Overwrite,
+    Quick,
+    StudyPage,
+    StudySeed,
+)
 
 benchmark = typer.Typer(
     name="benchmark", no_args_is_help=True, help="Compare methods on recorded data.",
@@ -56,9 +66,9 @@ def replay(
     runs: Annotated[
         bool, typer.Option("--runs", help="Print every run, not only the league.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print every run as CSV.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    debug: Debug = False,
 ) -> int:
     """Let every focus search run on recorded stacks, and print how often it was right.
 
@@ -89,9 +99,7 @@ def replay(
 @benchmark.command("li2021")
 def li2021(
     *,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A trial of the whole way, in seconds; says nothing.")
-    ] = False,
+    quick: Quick = False,
     stacks: Annotated[
         int, typer.Option(help="3-D test stacks of each tissue; half as many flat ones.", min=1)
     ] = 6,
@@ -118,15 +126,10 @@ def li2021(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws what is asked.", min=0)] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Write one HTML page with tables and figures.", show_default=False),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a page that exists.")
-    ] = False,
+    device: Device = "cpu",
+    as_json: Json = False,
+    report: StudyPage = None,
+    overwrite: Overwrite = False,
 ) -> int:
     """Compare networks of two images with focus measures of thirteen, as in Li 2021.
 
@@ -159,9 +162,7 @@ def li2021(
 @benchmark.command("li2023")
 def li2023(
     *,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A trial of the whole way, in seconds; says nothing.")
-    ] = False,
+    quick: Quick = False,
     stacks: Annotated[int, typer.Option(help="Test stacks of each family.", min=1)] = 2,
     steps: Annotated[
         int, typer.Option(help="Batches of weak labels that Li's network learns from.", min=1)
@@ -177,30 +178,18 @@ def li2023(
             show_default=False,
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of recorded stacks with a stacks.toml. Default: ../shared/data if it is "
-            "there.",
-            show_default=False,
-        ),
-    ] = None,
+    data: DataFolder = None,
     folder: Annotated[
         Path | None,
         typer.Option(
             help="Where stacks and networks are kept. Default: a cache.", show_default=False
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights and batches.", min=0)] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Write one HTML page with tables and figures.", show_default=False),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a page that exists.")
-    ] = False,
+    seed: StudySeed = 0,
+    device: Device = "cpu",
+    as_json: Json = False,
+    report: StudyPage = None,
+    overwrite: Overwrite = False,
 ) -> int:
     """Compare networks and rules that find the pixels in focus, as in Li 2023.
 
@@ -232,9 +221,7 @@ def li2023(
 @benchmark.command("luo2020")
 def luo2020(
     *,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A trial of the whole way, in seconds; says nothing.")
-    ] = False,
+    quick: Quick = False,
     fields: Annotated[
         int,
         typer.Option(
@@ -264,28 +251,16 @@ def luo2020(
             show_default=False,
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of recorded stacks with a stacks.toml. Default: ../shared/data if it is "
-            "there.",
-            show_default=False,
-        ),
-    ] = None,
+    data: DataFolder = None,
     folder: Annotated[
         Path | None,
         typer.Option(help="Where results are kept. Default: a cache.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of fields, beads and starts.", min=0)] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Write one HTML page with tables and figures.", show_default=False),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a page that exists.")
-    ] = False,
+    device: Device = "cpu",
+    as_json: Json = False,
+    report: StudyPage = None,
+    overwrite: Overwrite = False,
 ) -> int:
     """Compare ways to bring one blurred image into focus, as in Luo 2020.
 
@@ -317,9 +292,7 @@ def luo2020(
 @benchmark.command("pinkard2019")
 def pinkard2019(
     *,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A trial of the whole way, in seconds; says nothing.")
-    ] = False,
+    quick: Quick = False,
     stacks: Annotated[int, typer.Option(help="Most stacks to learn from.", min=16)] = 40,
     steps: Annotated[
         int, typer.Option(help="Batches that the published network learns from.", min=8)
@@ -334,15 +307,10 @@ def pinkard2019(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights and batches.", min=0)] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Write one HTML page with tables and figures.", show_default=False),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a page that exists.")
-    ] = False,
+    seed: StudySeed = 0,
+    as_json: Json = False,
+    report: StudyPage = None,
+    overwrite: Overwrite = False,
 ) -> int:
     """Repeat the studies of Pinkard 2019: defocus from one image by an off-axis LED.
 

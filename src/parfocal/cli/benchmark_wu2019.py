@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from parfocal.cli.options import Device, Json, Overwrite, Quick, StudyPage
+
 
 def wu2019(
     *,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A trial of the whole way, in seconds; says nothing.")
-    ] = False,
+    quick: Quick = False,
     seeds: Annotated[int, typer.Option(help="Specimens of each kind.", min=1)] = 2,
     model: Annotated[
         str | None,
@@ -32,15 +31,10 @@ def wu2019(
             show_default=False,
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Write one HTML page with tables and figures.", show_default=False),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a page that exists.")
-    ] = False,
+    device: Device = "cpu",
+    as_json: Json = False,
+    report: StudyPage = None,
+    overwrite: Overwrite = False,
 ) -> int:
     """Refocus single images onto planes and surfaces beside the scan, as in Wu 2019.
 

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from parfocal.cli.options import OPTICS, OUTPUT, Debug, Json, Na, Overwrite, Pixel, Wavelength
+
 SCOPE, TASK, SEARCH = "Microscope", "What to do (default: focus once)", "Search"
-LIMITS, OPTICS, OUTPUT = "Limits (outside them nothing moves)", "Optics", "Output"
+LIMITS = "Limits (outside them nothing moves)"
 
 
 def drive(
@@ -169,22 +171,14 @@ def drive(
             rich_help_panel=LIMITS,
         ),
     ] = None,
-    na: Annotated[
-        float | None, typer.Option(help="Numerical aperture.", rich_help_panel=OPTICS)
-    ] = None,
-    wavelength_nm: Annotated[
-        float | None, typer.Option(help="Detected wavelength in nm.", rich_help_panel=OPTICS)
-    ] = None,
-    pixel_um: Annotated[
-        float | None, typer.Option(help="Pixel size in the object in um.", rich_help_panel=OPTICS)
-    ] = None,
+    na: Na = None,
+    wavelength_nm: Wavelength = None,
+    pixel_um: Pixel = None,
     immersion_index: Annotated[
         float | None,
         typer.Option(help="1.0 air (else), 1.333 water, 1.515 oil.", rich_help_panel=OPTICS),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)
-    ] = False,
+    as_json: Json = False,
     report: Annotated[
         Path | None,
         typer.Option(help="Write one HTML page with every image.", rich_help_panel=OUTPUT),
@@ -211,14 +205,8 @@ def drive(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT),
-    ] = False,
-    debug: Annotated[
-        bool,
-        typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=OUTPUT),
-    ] = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
 ) -> int:
     """Bring a microscope to focus, within limits, and say how sure that is.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from parfocal.cli.exits import CallError
+from parfocal.cli.options import Debug, Json
 
 FORMATS = {".onnx": "onnx", ".zip": "bioimageio"}
 NAME_HELP = "A model of parfocal models list, or the folder of one."
@@ -26,8 +27,8 @@ def _models() -> None:
 @models.command("list")
 def list_models(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> int:
     """Print the networks that ship with parfocal, and your own."""
     del debug  # read by main
@@ -41,7 +42,7 @@ def show_model(
     name: Annotated[str, typer.Argument(help=NAME_HELP, metavar="NAME")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    debug: Debug = False,
 ) -> int:
     """Print a model's card: limits, accuracy, coverage, data and recipe."""
     del debug
@@ -67,7 +68,7 @@ def export_model(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file that exists.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    debug: Debug = False,
 ) -> int:  # fmt: skip
     """Write a model as one file for programs other than parfocal, and test it against torch."""
     del debug

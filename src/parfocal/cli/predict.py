@@ -8,9 +8,25 @@ from typing import Annotated
 import typer
 
 from parfocal.cli.exits import CallError
+from parfocal.cli.options import (
+    OUTPUT,
+    TAKEN,
+    Channel,
+    Csv,
+    Debug,
+    ImmersionIndex,
+    Json,
+    Na,
+    OutputFile,
+    Overwrite,
+    Pixel,
+    Position,
+    SampleIndex,
+    TimePoint,
+    Wavelength,
+)
 
-STACK, OPTICS = "How the images were taken", "Optics (where the file does not say)"
-ASKING, OUTPUT = "What is asked", "Output"
+ASKING = "What is asked"
 
 
 def predict(
@@ -55,7 +71,7 @@ def predict(
         typer.Option(
             "--single",
             help="Each file with one image is a field, and no plane of a stack.",
-            rich_help_panel=STACK,
+            rich_help_panel=TAKEN,
         ),
     ] = False,
     spacing_um: Annotated[
@@ -64,65 +80,34 @@ def predict(
             "--spacing-um",
             "--z-step-um",
             help="Distance between neighbouring planes; negative where z falls.",
-            rich_help_panel=STACK,
+            rich_help_panel=TAKEN,
         ),
     ] = None,
-    channel: Annotated[
-        str | None, typer.Option(help="Channel, by name or number.", rich_help_panel=STACK)
-    ] = None,
-    time: Annotated[
-        int | None, typer.Option(help="Time point, from 0.", min=0, rich_help_panel=STACK)
-    ] = None,
-    position: Annotated[
-        str | None, typer.Option(help="Position, by name or number.", rich_help_panel=STACK)
-    ] = None,
+    channel: Channel = None,
+    time: TimePoint = None,
+    position: Position = None,
     saturation: Annotated[
         float | None,
         typer.Option(
             metavar="COUNTS",
             help="Where the camera clips; the largest pixel if not given.",
-            rich_help_panel=STACK,
+            rich_help_panel=TAKEN,
         ),
     ] = None,
-    na: Annotated[
-        float | None, typer.Option(help="Numerical aperture.", rich_help_panel=OPTICS)
-    ] = None,
-    wavelength_nm: Annotated[
-        float | None, typer.Option(help="Detected wavelength in nm.", rich_help_panel=OPTICS)
-    ] = None,
-    pixel_um: Annotated[
-        float | None, typer.Option(help="Pixel size in the object in um.", rich_help_panel=OPTICS)
-    ] = None,
-    immersion_index: Annotated[
-        float | None,
-        typer.Option(help="1.0 air, 1.333 water, 1.515 oil.", rich_help_panel=OPTICS),
-    ] = None,
-    sample_index: Annotated[
-        float | None,
-        typer.Option(help="Refractive index around the specimen.", rich_help_panel=OPTICS),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)
-    ] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print a CSV table.", rich_help_panel=OUTPUT)
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Write the JSON or CSV to this file.", rich_help_panel=OUTPUT),
-    ] = None,
+    na: Na = None,
+    wavelength_nm: Wavelength = None,
+    pixel_um: Pixel = None,
+    immersion_index: ImmersionIndex = None,
+    sample_index: SampleIndex = None,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    output: OutputFile = None,
     report: Annotated[
         Path | None,
         typer.Option(help="Write one HTML page with patch maps.", rich_help_panel=OUTPUT),
     ] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT),
-    ] = False,
-    debug: Annotated[
-        bool,
-        typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=OUTPUT),
-    ] = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
 ) -> int:
     """Say how far from focus each short stack is, on which side, and how sure that is.
 

@@ -8,9 +8,26 @@ from typing import Annotated
 import typer
 
 from parfocal.cli.exits import CallError
+from parfocal.cli.options import (
+    OUTPUT,
+    TAKEN,
+    Channel,
+    Csv,
+    Debug,
+    ImmersionIndex,
+    Json,
+    Na,
+    OutputFile,
+    Overwrite,
+    Pixel,
+    Position,
+    SampleIndex,
+    TimePoint,
+    Wavelength,
+    ZStep,
+)
 
-TAKEN, OPTICS = "How the image was taken", "Optics"
-HOW, OUTPUT = "How it is refocused", "Output"
+HOW = "How it is refocused"
 
 
 def refocus(
@@ -96,19 +113,10 @@ def refocus(
         int | None,
         typer.Option(help="Plane of a stack, from 0.", min=0, rich_help_panel=TAKEN),
     ] = None,
-    channel: Annotated[
-        str | None, typer.Option(help="Channel, by name or number.", rich_help_panel=TAKEN)
-    ] = None,
-    time: Annotated[
-        int | None, typer.Option(help="Time point, from 0.", min=0, rich_help_panel=TAKEN)
-    ] = None,
-    position: Annotated[
-        str | None, typer.Option(help="Position, by name or number.", rich_help_panel=TAKEN)
-    ] = None,
-    z_step_um: Annotated[
-        float | None,
-        typer.Option(help="Distance between planes in um.", rich_help_panel=TAKEN),
-    ] = None,
+    channel: Channel = None,
+    time: TimePoint = None,
+    position: Position = None,
+    z_step_um: ZStep = None,
     saturation: Annotated[
         float | None,
         typer.Option(
@@ -120,51 +128,25 @@ def refocus(
         str | None,
         typer.Option(help="What the light is, where the file is wrong.", rich_help_panel=TAKEN),
     ] = None,
-    na: Annotated[
-        float | None, typer.Option(help="Numerical aperture.", rich_help_panel=OPTICS)
-    ] = None,
-    wavelength_nm: Annotated[
-        float | None, typer.Option(help="Detected wavelength in nm.", rich_help_panel=OPTICS)
-    ] = None,
-    pixel_um: Annotated[
-        float | None,
-        typer.Option(help="Pixel size in the object in um.", rich_help_panel=OPTICS),
-    ] = None,
-    immersion_index: Annotated[
-        float | None,
-        typer.Option(help="1.0 air, 1.333 water, 1.515 oil.", rich_help_panel=OPTICS),
-    ] = None,
-    sample_index: Annotated[
-        float | None,
-        typer.Option(help="Refractive index around the specimen.", rich_help_panel=OPTICS),
-    ] = None,
+    na: Na = None,
+    wavelength_nm: Wavelength = None,
+    pixel_um: Pixel = None,
+    immersion_index: ImmersionIndex = None,
+    sample_index: SampleIndex = None,
     file_format: Annotated[
         str,
         typer.Option("--format", metavar="<kind>", help="In a folder: ome-tiff or ome-zarr.",
                      rich_help_panel=OUTPUT),
     ] = "ome-tiff",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)
-    ] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print a CSV table.", rich_help_panel=OUTPUT)
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Write the JSON or CSV to this file.", rich_help_panel=OUTPUT),
-    ] = None,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    output: OutputFile = None,
     report: Annotated[
         Path | None,
         typer.Option(help="Write one HTML page with pictures.", rich_help_panel=OUTPUT),
     ] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT),
-    ] = False,
-    debug: Annotated[
-        bool,
-        typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=OUTPUT),
-    ] = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
 ) -> int:  # fmt: skip
     """Bring blurred images into focus, and say where to believe it.
 

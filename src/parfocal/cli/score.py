@@ -8,67 +8,44 @@ from typing import Annotated, Literal
 import typer
 
 from parfocal.cli.exits import CallError
+from parfocal.cli.options import (
+    OUTPUT,
+    Channel,
+    CropCommon,
+    Csv,
+    Debug,
+    ImmersionIndex,
+    Json,
+    Na,
+    OutputFile,
+    Overwrite,
+    Pixel,
+    PlaneNumbers,
+    Position,
+    SampleIndex,
+    Stacks,
+    TimePoint,
+    Wavelength,
+    ZStep,
+)
 
-STACK, OPTICS, SCORING, OUTPUT = "How the stack was taken", "Optics", "Scoring", "Output"
+SCORING = "Scoring"
 
 
 def score(
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="INPUT",
-            help="Files, folders, globs, or a stacks.toml.",
-            show_default=False,
-        ),
-    ] = None,
+    inputs: Stacks = None,
     *,
-    z_step_um: Annotated[
-        float | None, typer.Option(help="Distance between planes in um.", rich_help_panel=STACK)
-    ] = None,
-    planes: Annotated[
-        bool,
-        typer.Option(
-            "--planes",
-            help="The z step is unknown: answer in plane numbers.",
-            rich_help_panel=STACK,
-        ),
-    ] = False,
-    pixel_um: Annotated[
-        float | None,
-        typer.Option(help="Pixel size in the object in um.", rich_help_panel=STACK),
-    ] = None,
-    channel: Annotated[
-        str | None, typer.Option(help="Channel, by name or number.", rich_help_panel=STACK)
-    ] = None,
-    time: Annotated[
-        int | None, typer.Option(help="Time point, from 0.", min=0, rich_help_panel=STACK)
-    ] = None,
-    position: Annotated[
-        str | None, typer.Option(help="Position, by name or number.", rich_help_panel=STACK)
-    ] = None,
-    crop_common: Annotated[
-        bool,
-        typer.Option(
-            "--crop-common",
-            help="Planes of unequal size: use the field they share.",
-            rich_help_panel=STACK,
-        ),
-    ] = False,
-    na: Annotated[
-        float | None, typer.Option(help="Numerical aperture.", rich_help_panel=OPTICS)
-    ] = None,
-    wavelength_nm: Annotated[
-        float | None,
-        typer.Option(help="Detected wavelength in nm.", rich_help_panel=OPTICS),
-    ] = None,
-    immersion_index: Annotated[
-        float | None,
-        typer.Option(help="1.0 air, 1.333 water, 1.515 oil.", rich_help_panel=OPTICS),
-    ] = None,
-    sample_index: Annotated[
-        float | None,
-        typer.Option(help="Refractive index around the specimen.", rich_help_panel=OPTICS),
-    ] = None,
+    z_step_um: ZStep = None,
+    planes: PlaneNumbers = False,
+    pixel_um: Pixel = None,
+    channel: Channel = None,
+    time: TimePoint = None,
+    position: Position = None,
+    crop_common: CropCommon = False,
+    na: Na = None,
+    wavelength_nm: Wavelength = None,
+    immersion_index: ImmersionIndex = None,
+    sample_index: SampleIndex = None,
     measure: Annotated[
         str, typer.Option(help="Focus measure; 'list' shows them all.", rich_help_panel=SCORING)
     ] = "auto",
@@ -101,16 +78,9 @@ def score(
     device: Annotated[
         str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=SCORING)
     ] = "cpu",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)
-    ] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print a CSV table.", rich_help_panel=OUTPUT)
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Write the JSON or CSV to this file.", rich_help_panel=OUTPUT),
-    ] = None,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    output: OutputFile = None,
     report: Annotated[
         Path | None,
         typer.Option(help="Write one HTML page with figures.", rich_help_panel=OUTPUT),
@@ -129,18 +99,12 @@ def score(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT),
-    ] = False,
+    overwrite: Overwrite = False,
     list_measures: Annotated[
         bool,
         typer.Option("--list-measures", help="Show the focus measures.", rich_help_panel=SCORING),
     ] = False,
-    debug: Annotated[
-        bool,
-        typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=OUTPUT),
-    ] = False,
+    debug: Debug = False,
 ) -> int:
     """Say where each stack is in focus, in um, and how sure that is.
 

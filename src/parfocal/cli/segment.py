@@ -8,20 +8,32 @@ from typing import Annotated
 import typer
 
 from parfocal.cli.exits import CallError
+from parfocal.cli.options import (
+    OUTPUT,
+    Channel,
+    CropCommon,
+    Csv,
+    Debug,
+    ImmersionIndex,
+    Json,
+    Na,
+    OutputFile,
+    Overwrite,
+    Pixel,
+    PlaneNumbers,
+    Position,
+    SampleIndex,
+    Stacks,
+    TimePoint,
+    Wavelength,
+    ZStep,
+)
 
-STACK, OPTICS = "How the stack was taken", "Optics"
-ASKING, MAKING, OUTPUT = "What is in focus", "What is written to the folder", "Output"
+ASKING, MAKING = "What is in focus", "What is written to the folder"
 
 
 def segment(
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="INPUT",
-            help="Files, folders, globs, or a stacks.toml.",
-            show_default=False,
-        ),
-    ] = None,
+    inputs: Stacks = None,
     *,
     method: Annotated[
         str | None,
@@ -71,52 +83,17 @@ def segment(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=ASKING)] = "cpu",
-    z_step_um: Annotated[
-        float | None, typer.Option(help="Distance between planes in um.", rich_help_panel=STACK)
-    ] = None,
-    planes: Annotated[
-        bool,
-        typer.Option(
-            "--planes",
-            help="The z step is unknown: answer in plane numbers.",
-            rich_help_panel=STACK,
-        ),
-    ] = False,
-    pixel_um: Annotated[
-        float | None,
-        typer.Option(help="Pixel size in the object in um.", rich_help_panel=STACK),
-    ] = None,
-    channel: Annotated[
-        str | None, typer.Option(help="Channel, by name or number.", rich_help_panel=STACK)
-    ] = None,
-    time: Annotated[
-        int | None, typer.Option(help="Time point, from 0.", min=0, rich_help_panel=STACK)
-    ] = None,
-    position: Annotated[
-        str | None, typer.Option(help="Position, by name or number.", rich_help_panel=STACK)
-    ] = None,
-    crop_common: Annotated[
-        bool,
-        typer.Option(
-            "--crop-common",
-            help="Planes of unequal size: use the field they share.",
-            rich_help_panel=STACK,
-        ),
-    ] = False,
-    na: Annotated[
-        float | None, typer.Option(help="Numerical aperture.", rich_help_panel=OPTICS)
-    ] = None,
-    wavelength_nm: Annotated[
-        float | None, typer.Option(help="Detected wavelength in nm.", rich_help_panel=OPTICS)
-    ] = None,
-    immersion_index: Annotated[
-        float | None,
-        typer.Option(help="1.0 air, 1.333 water, 1.515 oil.", rich_help_panel=OPTICS),
-    ] = None,
-    sample_index: Annotated[
-        float | None,
-        typer.Option(help="Refractive index around the specimen.", rich_help_panel=OPTICS),
-    ] = None,
+    z_step_um: ZStep = None,
+    planes: PlaneNumbers = False,
+    pixel_um: Pixel = None,
+    channel: Channel = None,
+    time: TimePoint = None,
+    position: Position = None,
+    crop_common: CropCommon = False,
+    na: Na = None,
+    wavelength_nm: Wavelength = None,
+    immersion_index: ImmersionIndex = None,
+    sample_index: SampleIndex = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -166,28 +143,15 @@ def segment(
         typer.Option("--format", metavar="<kind>", help="ome-zarr or ome-tiff.",
                      rich_help_panel=MAKING),
     ] = "ome-zarr",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)
-    ] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print a CSV table.", rich_help_panel=OUTPUT)
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Write the JSON or CSV to this file.", rich_help_panel=OUTPUT),
-    ] = None,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    output: OutputFile = None,
     report: Annotated[
         Path | None,
         typer.Option(help="Write one HTML page with overlays.", rich_help_panel=OUTPUT),
     ] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT),
-    ] = False,
-    debug: Annotated[
-        bool,
-        typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=OUTPUT),
-    ] = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
 ) -> int:  # fmt: skip
     """Say which pixels of each plane are in focus, and at which height they lie.
 

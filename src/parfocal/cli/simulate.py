@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from parfocal.cli.exits import CallError
+from parfocal.cli.options import Debug, Overwrite
 
-RECIPE, OUTPUT = "Recipe", "Output"
+RECIPE = "Recipe"
 
 
 def simulate(
@@ -49,14 +50,8 @@ def simulate(
     list_presets: Annotated[
         bool, typer.Option("--list", help="Show presets and specimens.", rich_help_panel=RECIPE)
     ] = False,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT),
-    ] = False,
-    debug: Annotated[
-        bool,
-        typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=OUTPUT),
-    ] = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
 ) -> int:
     """Simulate focal stacks whose focus, heights and sharp pixels are known.
 

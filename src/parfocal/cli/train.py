@@ -8,9 +8,20 @@ from typing import Annotated
 import typer
 
 from parfocal.cli.exits import CallError
+from parfocal.cli.options import (
+    OUTPUT,
+    Channel,
+    Debug,
+    ImmersionIndex,
+    Na,
+    Pixel,
+    Position,
+    TimePoint,
+    Wavelength,
+    ZStep,
+)
 
-RECIPE, OUTPUT = "Recipe", "Output"
-TUNING, STACKS = "Fine-tuning on your stacks", "How the stacks were taken"
+RECIPE, TUNING = "Recipe", "Fine-tuning on your stacks"
 
 
 def train(
@@ -108,32 +119,14 @@ def train(
             rich_help_panel=TUNING,
         ),
     ] = None,
-    na: Annotated[
-        float | None, typer.Option(help="Numerical aperture.", rich_help_panel=STACKS)
-    ] = None,
-    wavelength_nm: Annotated[
-        float | None, typer.Option(help="Detected wavelength in nm.", rich_help_panel=STACKS)
-    ] = None,
-    pixel_um: Annotated[
-        float | None,
-        typer.Option(help="Pixel size in the object in um.", rich_help_panel=STACKS),
-    ] = None,
-    z_step_um: Annotated[
-        float | None, typer.Option(help="Distance between planes in um.", rich_help_panel=STACKS)
-    ] = None,
-    immersion_index: Annotated[
-        float | None,
-        typer.Option(help="1.0 air, 1.333 water, 1.515 oil.", rich_help_panel=STACKS),
-    ] = None,
-    channel: Annotated[
-        str | None, typer.Option(help="Channel, by name or number.", rich_help_panel=STACKS)
-    ] = None,
-    time: Annotated[
-        int | None, typer.Option(help="Time point, from 0.", min=0, rich_help_panel=STACKS)
-    ] = None,
-    position: Annotated[
-        str | None, typer.Option(help="Position, by name or number.", rich_help_panel=STACKS)
-    ] = None,
+    na: Na = None,
+    wavelength_nm: Wavelength = None,
+    pixel_um: Pixel = None,
+    z_step_um: ZStep = None,
+    immersion_index: ImmersionIndex = None,
+    channel: Channel = None,
+    time: TimePoint = None,
+    position: Position = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=RECIPE)] = "cpu",
     log: Annotated[
         Path | None,
@@ -152,10 +145,7 @@ def train(
             "--overwrite", help="Replace a model that is finished.", rich_help_panel=OUTPUT
         ),
     ] = False,
-    debug: Annotated[
-        bool,
-        typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=OUTPUT),
-    ] = False,
+    debug: Debug = False,
 ) -> int:
     """Train a network on simulated images, calibrate it, and measure it on unseen specimens.
 
