@@ -34,7 +34,7 @@ from parfocal.simulate.surface_fields import (
 from parfocal.simulate.surface_scenes import OBJECTS, SPARSE
 from parfocal.train.loop import Batch, Schedule
 from parfocal.train.refocus_losses import ms_ssim, to_unit_range
-from parfocal.train.refocus_task import doubt_cost
+from parfocal.train.refocus_task import doubt_cost, relative_error
 
 MARGIN_PX = 16
 """Of a field around its patch: light comes from beyond a patch's edges."""
@@ -60,10 +60,11 @@ class SurfaceRecipe(BaseModel):
         Families of specimens that it sees: in one layer or a sheet, and in several layers.
     batch, patch_px, steps, epoch_steps, peak_rate
         Of training; each field of a batch is asked on two surfaces, an even and an uneven one.
-    absolute, structure, mix, doubt, height
-        Weights of the terms of the loss: absolute error, 1 - MS-SSIM, absolute error of the mix
-        of views alone, likelihood of the errors under their predicted size, and cross-entropy of
-        the views' weights with the true heights of light.
+    absolute, structure, relative, mix, doubt, height
+        Weights of the terms of the loss: absolute error, 1 - MS-SSIM, logarithm of the error over
+        that of the input, absolute error of the mix of views alone, likelihood of the errors
+        under their predicted size, and cross-entropy of the views' weights with the true heights
+        of light.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,11 +79,12 @@ class SurfaceRecipe(BaseModel):
     sparse: tuple[str, ...] = SPARSE
     batch: Annotated[int, Field(ge=1)] = 6
     patch_px: Annotated[int, Field(ge=48)] = 128
-    steps: Annotated[int, Field(ge=1)] = 2_000
+    steps: Annotated[int, Field(ge=1)] = 6_000
     epoch_steps: Annotated[int, Field(ge=1)] = 200
     peak_rate: Annotated[float, Field(gt=0)] = 1.5e-3
     absolute: Annotated[float, Field(ge=0)] = 4.0
     structure: Annotated[float, Field(ge=0)] = 0.5
+    relative: Annotated[float, Field(ge=0)] = 0.2
     mix: Annotated[float, Field(ge=0)] = 0.5
     doubt: Annotated[float, Field(ge=0)] = 0.02
     height: Annotated[float, Field(ge=0)] = 0.8
@@ -155,12 +157,14 @@ class SurfaceTask:
         error = ((maps.shown - truth).abs() / span).mean()
         of_mix = ((maps.mixed - truth).abs() / span).mean()
         alike = ms_ssim((maps.shown - low) / span, (truth - low) / span).mean()
+        relative = relative_error(maps.shown, views[:, 0], truth).mean()
         doubt = doubt_cost(maps.scales, maps.shown.detach(), views[:, 0], truth)
         right = maps.scores[:, UNASSUMING:].log_softmax(1) * shares
         wrong = -right.sum() / shares.sum().clamp(min=1e-6)
         return (
             recipe.absolute * error
             + recipe.structure * (1 - alike)
+            + recipe.relative * relative
             + recipe.mix * of_mix
             + recipe.doubt * doubt
             + recipe.height * wrong

@@ -103,6 +103,21 @@ def test_the_loss_falls_on_one_batch():
     assert losses[-1] < 0.75 * losses[0]
 
 
+def test_errors_are_weighed_by_those_of_the_input_view_by_view():
+    batch = batch_of(*fields(batch=2, reuse=(1, 2), seed=5).draw())
+    network = SurfaceTask(TINY).build(0).eval()
+    with torch.no_grad():
+        maps = network(*batch[:4])
+        plain, weighed = (
+            SurfaceTask(TINY.model_copy(update={"relative": weight})).loss(network, batch)
+            for weight in (0.0, 0.7)
+        )
+    mine, before = (
+        (shown - batch[4]).square().mean((1, 2)).sqrt() for shown in (maps.shown, batch[0][:, 0])
+    )
+    torch.testing.assert_close(weighed - plain, 0.7 * (mine / before).log().mean())
+
+
 def test_a_recipe_refuses_what_it_does_not_know():
     with pytest.raises(ValidationError):
         SurfaceRecipe(reach=3)
