@@ -19,7 +19,7 @@ from parfocal.optics.zernike import Aberrations
 from parfocal.simulate.batch_noise import draw_exposures, noisy_counts
 from parfocal.simulate.batches import FieldBatch
 from parfocal.simulate.catalog import make_specimen
-from parfocal.simulate.kept_images import KeptImages, Made
+from parfocal.simulate.kept_images import KeptImages, Made, exposed
 from parfocal.simulate.object_pool import ObjectPool
 
 GRID_PX = 256
@@ -91,13 +91,7 @@ class ClearFields:
         camera.background.copy_(0.02 * photons)
         camera.most.copy_(photons * self._uniform(1.1, 3.0, count))
         images = noisy_counts(light, camera, self.generator).to(self.device)
-        na, index, wavelength_um, pixel_um, *z_um = facts.to(self.device).unbind(1)
-        none = torch.zeros_like(na)
-        return FieldBatch(
-            images=images, z_um=torch.stack(z_um, 1), na=na, index=index,
-            wavelength_um=wavelength_um, pixel_um=pixel_um, second_height_um=none,
-            second_share=none, photons=camera.photons.to(self.device),
-        )  # fmt: skip
+        return exposed(images, facts, camera.photons)
 
     def _make(self) -> Made:
         """One pair without noise, and its optics."""

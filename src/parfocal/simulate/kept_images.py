@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from parfocal.simulate.batches import FieldBatch
+
 Made = tuple[Float[Tensor, "n y x"], Float[Tensor, " f"]]
-"""Images of one field without noise, and its facts."""
+"""Images of one field without noise, and its facts: the optics, then z of each image."""
 
 
 class KeptImages:
@@ -55,3 +57,16 @@ class KeptImages:
         images = images.flip(-1) if kind & 1 else images
         images = images.flip(-2) if kind & 2 else images
         return images.mT if kind & 4 else images
+
+
+def exposed(
+    images: Float[Tensor, "b n y x"], facts: Float[Tensor, "b f"], photons: Float[Tensor, " b"]
+) -> FieldBatch:
+    """Counts of fields of one layer, with their facts, as a batch."""
+    na, index, wavelength_um, pixel_um, *z_um = facts.to(images.device).unbind(1)
+    none = torch.zeros_like(na)
+    return FieldBatch(
+        images=images, z_um=torch.stack(z_um, 1), na=na, index=index,
+        wavelength_um=wavelength_um, pixel_um=pixel_um, second_height_um=none,
+        second_share=none, photons=photons.to(images.device),
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from torch import Tensor
 from parfocal.core.device import pick_device
 from parfocal.simulate.batch_noise import draw_exposures, noisy_counts
 from parfocal.simulate.batches import OBJECTS, FieldBatch
-from parfocal.simulate.kept_images import KeptImages, Made
+from parfocal.simulate.kept_images import KeptImages, Made, exposed
 from parfocal.simulate.object_pool import ObjectPool, texture
 from parfocal.simulate.training_optics import LENGTHS, TrainingOptics
 
@@ -81,13 +81,7 @@ class SolidFields:
         light, facts = self._fields.draw(count)
         camera = draw_exposures(count, self.images, self.generator)
         images = noisy_counts(light, camera, self.generator).to(self.device)
-        na, index, wavelength_um, pixel_um, *z_um = facts.to(self.device).unbind(1)
-        none = torch.zeros_like(na)
-        return FieldBatch(
-            images=images, z_um=torch.stack(z_um, 1), na=na, index=index,
-            wavelength_um=wavelength_um, pixel_um=pixel_um, second_height_um=none,
-            second_share=none, photons=camera.photons.to(self.device),
-        )  # fmt: skip
+        return exposed(images, facts, camera.photons)
 
     def _make(self) -> Made:
         """Images of one field without noise; its optics and positions."""
