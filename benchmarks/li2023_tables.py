@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from parfocal.evaluate.li2023_study import Table, text_table
+from parfocal.evaluate.study_tables import Table, text_table
 
 BEGIN, END = "<!-- printed: begin -->", "<!-- printed: end -->"
 COLOURS = 64

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from parfocal.evaluate.luo2020_study import Table, text_table
+from parfocal.evaluate.study_tables import Table, text_table
 
 BEGIN, END = "<!-- printed: begin -->", "<!-- printed: end -->"
 COLOURS, WIDEST_PX = 32, 1200

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 
 from parfocal.evaluate.li2023_figure import (
     axial_png,
@@ -13,7 +12,7 @@ from parfocal.evaluate.li2023_figure import (
     real_png,
 )
 from parfocal.evaluate.li2023_study import Study, tables
-from parfocal.evaluate.sheet import ReportHeader, bullets, number_table, png_figure, sheet
+from parfocal.evaluate.sheet import ReportHeader, study_page
 
 
 def figures(found: Study) -> dict[str, tuple[str, bytes]]:
@@ -34,15 +33,4 @@ def benchmark_page(
     header: ReportHeader, found: Study, drawn: Mapping[str, tuple[str, bytes]]
 ) -> str:
     """Write the page."""
-    body = "".join(
-        f"<h2>{escape(table.title.replace(' um', ' µm'))}</h2>{_numbers(table)}"
-        for table in tables(found)
-    )
-    pictures = "".join(
-        f"<h2>{escape(title)}</h2>{png_figure(png, title)}" for title, png in drawn.values()
-    )
-    return sheet(header, f"{body}{pictures}", top=bullets(found.facts))
-
-
-def _numbers(table: Table) -> str:
-    return number_table([head.replace("(um)", "(µm)") for head in table.heads], table.cells)
+    return study_page(header, tables(found), drawn, facts=found.facts)

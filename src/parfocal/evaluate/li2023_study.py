@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,6 +11,7 @@ from jaxtyping import Bool, Float
 from parfocal.evaluate.li2023 import PUBLISHED, AxialRow, CeilingRow, Row
 from parfocal.evaluate.li2023_real import RealRow
 from parfocal.evaluate.shepp_logan import PhantomTest
+from parfocal.evaluate.study_tables import Table
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,15 +64,6 @@ class Study:
             "facts": list(self.facts),
             "tables": [asdict(table) for table in tables(self)],
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table as text: a title, heads, and cells; the first column reads from the left."""
-
-    title: str
-    heads: tuple[str, ...]
-    cells: tuple[tuple[str, ...], ...]
 
 
 def tables(found: Study) -> list[Table]:
@@ -194,15 +185,3 @@ def _real(found: Study) -> Table:
         ),
         cells=tuple(cells),
     )  # fmt: skip
-
-
-def text_table(table: Table) -> Sequence[str]:
-    """A table in Markdown, for documents.
-
-    Examples
-    --------
-    >>> text_table(Table(title="", heads=("a", "b"), cells=(("x", "1"),)))
-    ['| a | b |', '| --- | ---: |', '| x | 1 |']
-    """
-    rows = [table.heads, ("---", *["---:"] * (len(table.heads) - 1)), *table.cells]
-    return ["| " + " | ".join(row) + " |" for row in rows]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 
 from parfocal.evaluate.luo2020_figure import (
     beads_png,
@@ -14,7 +13,7 @@ from parfocal.evaluate.luo2020_figure import (
 )
 from parfocal.evaluate.luo2020_study import Study
 from parfocal.evaluate.luo2020_tables import tables
-from parfocal.evaluate.sheet import ReportHeader, bullets, number_table, png_figure, sheet
+from parfocal.evaluate.sheet import ReportHeader, study_page
 
 
 def figures(found: Study) -> dict[str, tuple[str, bytes]]:
@@ -35,18 +34,4 @@ def benchmark_page(
     header: ReportHeader, found: Study, drawn: Mapping[str, tuple[str, bytes]]
 ) -> str:
     """Write the page."""
-    body = "".join(
-        f"<h2>{escape(_units(table.title))}</h2>{_numbers(table)}" for table in tables(found)
-    )
-    pictures = "".join(
-        f"<h2>{escape(title)}</h2>{png_figure(png, title)}" for title, png in drawn.values()
-    )
-    return sheet(header, f"{pictures}{body}", top=bullets(found.facts))
-
-
-def _units(text: str) -> str:
-    return text.replace("(um)", "(µm)").replace(" um", " µm")
-
-
-def _numbers(table: Table) -> str:
-    return number_table([_units(head) for head in table.heads], table.cells)
+    return study_page(header, tables(found), drawn, facts=found.facts, pictures_first=True)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from parfocal.evaluate.luo2020 import BLIND, INPUT, NETWORK, mean_of, worse_than_input
 from parfocal.evaluate.luo2020_real import RealPlane
-from parfocal.evaluate.luo2020_study import Study, Table, distinct
+from parfocal.evaluate.luo2020_study import Study, distinct
 from parfocal.evaluate.luo2020_targets import target_table
+from parfocal.evaluate.study_tables import Table
 from parfocal.refocus.refocuser import PASSED
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from parfocal.evaluate.luo2020 import BLIND, INPUT, TRUE, USERS, mean_of, worse_than_input
-from parfocal.evaluate.luo2020_study import Study, Table, distinct
+from parfocal.evaluate.luo2020_study import Study, distinct
+from parfocal.evaluate.study_tables import Table
 
 BRIGHT, DIM = 500.0, 50.0
 WITHIN_TRUE_DB, OVER_USERS_DB = -1.0, 2.0

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 
 import numpy as np
 
 from parfocal.evaluate.pinkard2019 import CELLS, PAPER, THICKNESS_UM, TISSUE, Studies
 from parfocal.evaluate.pinkard2019_figure import studies_png
-from parfocal.evaluate.sheet import ReportHeader
+from parfocal.evaluate.sheet import (
+    ReportHeader,
+    in_micrometres,
+    number_table,
+    png_figure,
+    settings_list,
+    sheet,
+)
 
 TITLES = {
     "stacks": "Number of stacks of cells",
@@ -116,37 +121,19 @@ def benchmark_page(
     header: ReportHeader, found: Studies, models: Mapping[str, Sequence[Sequence[str]]]
 ) -> str:
     """Write the page: the figure, the trained models, and a table for each study."""
-    css = files("parfocal.evaluate").joinpath("report.css").read_text(encoding="utf-8")
-    picture = base64.b64encode(studies_png(found)).decode()
-    settings = "".join(
-        f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in header.settings.items()
-    )
     parts = [
         _table(f"{name}, on stacks that it never saw", MODEL_HEADS, rows)
         for name, rows in models.items()
     ]
     for study, title in TITLES.items():
-        note = f"<p>The paper: {escape(PAPER[study])}.</p>"
+        note = f"<p>The paper: {escape(in_micrometres(PAPER[study]))}.</p>"
         parts.append(_table(title, HEADS, study_rows(found, study), note))
         if study == "kinds":
             parts.append(_table(ADAPTING, ADAPTING_HEADS, adapting_rows(found)))
-    body = "".join(parts).replace(" um", " µm").replace("(um)", "(µm)")
-    notes = escape(f"{saliency_text(found)} {truth_text(found)}").replace(" um", " µm")
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(header.title)}</title><style>{css}</style></head><body><main>"
-        f"<h1>{escape(header.title)}</h1><p>{escape(header.introduction)}</p>"
-        f'<figure><img alt="All studies" style="width:100%" '
-        f'src="data:image/png;base64,{picture}"></figure><p>{notes}</p>{body}'
-        f"<dl><dt>Command</dt><dd>{escape(header.command)}</dd>{settings}</dl>"
-        f'<p class="quiet">parfocal {escape(header.version)}, {escape(header.date)}</p>'
-        "</main></body></html>"
-    )
+    notes = f"<p>{escape(in_micrometres(f'{saliency_text(found)} {truth_text(found)}'))}</p>"
+    picture = png_figure(studies_png(found), "All studies")
+    return sheet(header, f"{picture}{notes}{''.join(parts)}", foot=settings_list(header))
 
 
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> str:
-    top = "".join(f"<th>{escape(head)}</th>" for head in heads)
-    lines = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<h2>{escape(title)}</h2>{note}<table><tr>{top}</tr>{lines}</table>"
+    return f"<h2>{escape(in_micrometres(title))}</h2>{note}{number_table(heads, rows)}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
+
+from parfocal.evaluate.study_tables import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,37 @@ def sheet(header: ReportHeader, body: str, *, top: str = "", foot: str = "") -> 
     )
 
 
+def study_page(
+    header: ReportHeader,
+    tables: Sequence[Table],
+    drawn: Mapping[str, tuple[str, bytes]],
+    *,
+    facts: Sequence[str],
+    pictures_first: bool = False,
+) -> str:
+    """The page of a study: what was done, its tables, and its pictures with their titles."""
+    body = "".join(
+        f"<h2>{escape(in_micrometres(table.title))}</h2>{number_table(table.heads, table.cells)}"
+        for table in tables
+    )
+    pictures = "".join(
+        f"<h2>{escape(title)}</h2>{png_figure(png, title)}" for title, png in drawn.values()
+    )
+    whole = f"{pictures}{body}" if pictures_first else f"{body}{pictures}"
+    return sheet(header, whole, top=bullets(facts))
+
+
+def in_micrometres(text: str) -> str:
+    """Text for a page, with the sign of the micrometre.
+
+    Examples
+    --------
+    >>> in_micrometres("RMSE (um) of 3 um")
+    'RMSE (µm) of 3 µm'
+    """
+    return text.replace("(um)", "(µm)").replace(" um", " µm")
+
+
 def settings_list(header: ReportHeader) -> str:
     """The settings of a page, name by name."""
     rows = header.settings.items()
@@ -93,14 +126,15 @@ def bullets(lines: Sequence[str]) -> str:
 
 
 def number_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column has names, and the others numbers."""
+    """A table whose first column has names, and the others numbers; um becomes µm."""
     top = "".join(
-        f"<th{' class=number' if k else ''}>{escape(head)}</th>" for k, head in enumerate(heads)
+        f"<th{' class=number' if k else ''}>{escape(in_micrometres(head))}</th>"
+        for k, head in enumerate(heads)
     )
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td class="{"number" if k else "name"}">{escape(cell)}</td>'
+            f'<td class="{"number" if k else "name"}">{escape(in_micrometres(cell))}</td>'
             for k, cell in enumerate(row)
         )
         + "</tr>"

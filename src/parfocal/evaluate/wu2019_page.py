@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from io import BytesIO
 
 import numpy as np
@@ -12,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from parfocal.evaluate.pictures import contrast_limits
-from parfocal.evaluate.sheet import ReportHeader, bullets, png_figure, sheet
+from parfocal.evaluate.sheet import ReportHeader, study_page
 from parfocal.evaluate.wu2019 import (
     BLURRED,
     FLIPPED,
@@ -23,7 +22,7 @@ from parfocal.evaluate.wu2019 import (
     Example,
     Wu2019Row,
 )
-from parfocal.evaluate.wu2019_study import Wu2019Study, Wu2019Table, tables
+from parfocal.evaluate.wu2019_study import Wu2019Study, tables
 
 INK, SEA, ROSE, PAPER = "#3a3a3a", "#2a6f97", "#d1495b", "#b9b4a7"
 STYLES = {
@@ -100,28 +99,7 @@ def benchmark_page(
     header: ReportHeader, study: Wu2019Study, drawn: Mapping[str, tuple[str, bytes]]
 ) -> str:
     """Write the page."""
-    body = "".join(
-        f"<h2>{escape(_units(table.title))}</h2>{_table(table)}" for table in tables(study)
-    )
-    pictures = "".join(
-        f"<h2>{escape(title)}</h2>{png_figure(png, title)}" for title, png in drawn.values()
-    )
-    return sheet(header, f"{body}{pictures}", top=bullets(study.facts))
-
-
-def _units(text: str) -> str:
-    return text.replace(" um", " µm")
-
-
-def _table(table: Wu2019Table) -> str:
-    top = "".join(f"<th>{escape(_units(head))}</th>" for head in table.heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(_units(cell))}</td>" for cell in row) + "</tr>"
-        for row in table.cells
-    )
-    return (
-        f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    return study_page(header, tables(study), drawn, facts=study.facts)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+from parfocal.evaluate.study_tables import Table
 from parfocal.evaluate.wu2019 import (
     DOF_UM,
     FLIPPED,
@@ -57,16 +58,7 @@ class Wu2019Study:
         return [row for row in self.rows if row.chapter == chapter]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wu2019Table:
-    """A table for people: heads, and rows of text."""
-
-    title: str
-    heads: tuple[str, ...]
-    cells: tuple[tuple[str, ...], ...]
-
-
-def tables(study: Wu2019Study) -> list[Wu2019Table]:
+def tables(study: Wu2019Study) -> list[Table]:
     """Every table of what was run."""
     made = []
     if study.of("stack"):
@@ -86,7 +78,7 @@ def tables(study: Wu2019Study) -> list[Wu2019Table]:
 
 def _by_height(
     rows: Sequence[Wu2019Row], kind: str | None, title: str, *, both: bool = False
-) -> Wu2019Table:
+) -> Table:
     chosen = [row for row in rows if kind is None or row.kind == kind]
     names = list(dict.fromkeys(row.method for row in chosen))
     heights = sorted({abs(row.z_um) if both else row.z_um for row in chosen})
@@ -97,22 +89,20 @@ def _by_height(
         for name in names:
             line.append(_means(own, name))
         cells.append(tuple(line))
-    return Wu2019Table(
+    return Table(
         title=f"{title}: PSNR in dB / SSIM", heads=("height (depths of field)", *names),
         cells=tuple(cells),
     )  # fmt: skip
 
 
-def _by_kind(rows: Sequence[Wu2019Row], kinds: Sequence[str], title: str) -> Wu2019Table:
+def _by_kind(rows: Sequence[Wu2019Row], kinds: Sequence[str], title: str) -> Table:
     names = list(dict.fromkeys(row.method for row in rows))
     cells = []
     for kind in kinds:
         own = [row for row in rows if row.kind == kind]
         if own:
             cells.append((kind, *(_means(own, name) for name in names)))
-    return Wu2019Table(
-        title=f"{title}: PSNR in dB / SSIM", heads=("of", *names), cells=tuple(cells)
-    )
+    return Table(title=f"{title}: PSNR in dB / SSIM", heads=("of", *names), cells=tuple(cells))
 
 
 def _means(rows: Sequence[Wu2019Row], name: str) -> str:
@@ -177,11 +167,11 @@ def targets(study: Wu2019Study) -> list[Target]:
     return found
 
 
-def _targets(study: Wu2019Study) -> Wu2019Table:
+def _targets(study: Wu2019Study) -> Table:
     cells = tuple(
         (each.what, each.asked, f"{each.reached:.2f} {each.unit}", "yes" if each.is_met else "no")
         for each in targets(study)
     )
-    return Wu2019Table(
+    return Table(
         title="What was to be reached", heads=("figure", "asked", "measured", "met"), cells=cells
     )

@@ -15,8 +15,9 @@ from parfocal.evaluate.li2023 import (
 )
 from parfocal.evaluate.li2023_page import figures
 from parfocal.evaluate.li2023_real import judge_real, plane_distances
-from parfocal.evaluate.li2023_study import Example, Study, tables, text_table
+from parfocal.evaluate.li2023_study import Example, Study, tables
 from parfocal.evaluate.shepp_logan import shepp_logan_test
+from parfocal.evaluate.study_tables import text_table
 from parfocal.segment.overlap import intersection_over_union
 from parfocal.simulate.thick_scenes import ThickSet, load_thick_scenes
 from tests.fabricate.thick import fabricate_thick
