@@ -9,18 +9,9 @@ from typing import Annotated
 
 import typer
 
+from parfocal.cli import options as opt
 from parfocal.cli.benchmark_wu2019 import wu2019
 from parfocal.cli.exits import CallError
-from parfocal.cli.options import (
-    DataFolder,
-    Debug,
-    Device,
-    Json,
-    Overwrite,
-    Quick,
-    StudyPage,
-    StudySeed,
-)
 
 benchmark = typer.Typer(
     name="benchmark", no_args_is_help=True, help="Compare methods on recorded data.",
@@ -66,9 +57,9 @@ def replay(
     runs: Annotated[
         bool, typer.Option("--runs", help="Print every run, not only the league.")
     ] = False,
-    as_json: Json = False,
+    as_json: opt.Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print every run as CSV.")] = False,
-    debug: Debug = False,
+    debug: opt.Debug = False,
 ) -> int:
     """Let every focus search run on recorded stacks, and print how often it was right.
 
@@ -99,7 +90,7 @@ def replay(
 @benchmark.command("li2021")
 def li2021(
     *,
-    quick: Quick = False,
+    quick: opt.Quick = False,
     stacks: Annotated[
         int, typer.Option(help="3-D test stacks of each tissue; half as many flat ones.", min=1)
     ] = 6,
@@ -126,10 +117,10 @@ def li2021(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws what is asked.", min=0)] = 0,
-    device: Device = "cpu",
-    as_json: Json = False,
-    report: StudyPage = None,
-    overwrite: Overwrite = False,
+    device: opt.Device = "cpu",
+    as_json: opt.Json = False,
+    report: opt.StudyPage = None,
+    overwrite: opt.Overwrite = False,
 ) -> int:
     """Compare networks of two images with focus measures of thirteen, as in Li 2021.
 
@@ -162,7 +153,7 @@ def li2021(
 @benchmark.command("li2023")
 def li2023(
     *,
-    quick: Quick = False,
+    quick: opt.Quick = False,
     stacks: Annotated[int, typer.Option(help="Test stacks of each family.", min=1)] = 2,
     steps: Annotated[
         int, typer.Option(help="Batches of weak labels that Li's network learns from.", min=1)
@@ -178,18 +169,18 @@ def li2023(
             show_default=False,
         ),
     ] = None,
-    data: DataFolder = None,
+    data: opt.DataFolder = None,
     folder: Annotated[
         Path | None,
         typer.Option(
             help="Where stacks and networks are kept. Default: a cache.", show_default=False
         ),
     ] = None,
-    seed: StudySeed = 0,
-    device: Device = "cpu",
-    as_json: Json = False,
-    report: StudyPage = None,
-    overwrite: Overwrite = False,
+    seed: opt.StudySeed = 0,
+    device: opt.Device = "cpu",
+    as_json: opt.Json = False,
+    report: opt.StudyPage = None,
+    overwrite: opt.Overwrite = False,
 ) -> int:
     """Compare networks and rules that find the pixels in focus, as in Li 2023.
 
@@ -221,7 +212,7 @@ def li2023(
 @benchmark.command("luo2020")
 def luo2020(
     *,
-    quick: Quick = False,
+    quick: opt.Quick = False,
     fields: Annotated[
         int,
         typer.Option(
@@ -251,16 +242,16 @@ def luo2020(
             show_default=False,
         ),
     ] = None,
-    data: DataFolder = None,
+    data: opt.DataFolder = None,
     folder: Annotated[
         Path | None,
         typer.Option(help="Where results are kept. Default: a cache.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of fields, beads and starts.", min=0)] = 0,
-    device: Device = "cpu",
-    as_json: Json = False,
-    report: StudyPage = None,
-    overwrite: Overwrite = False,
+    device: opt.Device = "cpu",
+    as_json: opt.Json = False,
+    report: opt.StudyPage = None,
+    overwrite: opt.Overwrite = False,
 ) -> int:
     """Compare ways to bring one blurred image into focus, as in Luo 2020.
 
@@ -292,7 +283,7 @@ def luo2020(
 @benchmark.command("pinkard2019")
 def pinkard2019(
     *,
-    quick: Quick = False,
+    quick: opt.Quick = False,
     stacks: Annotated[int, typer.Option(help="Most stacks to learn from.", min=16)] = 40,
     steps: Annotated[
         int, typer.Option(help="Batches that the published network learns from.", min=8)
@@ -307,10 +298,10 @@ def pinkard2019(
             show_default=False,
         ),
     ] = None,
-    seed: StudySeed = 0,
-    as_json: Json = False,
-    report: StudyPage = None,
-    overwrite: Overwrite = False,
+    seed: opt.StudySeed = 0,
+    as_json: opt.Json = False,
+    report: opt.StudyPage = None,
+    overwrite: opt.Overwrite = False,
 ) -> int:
     """Repeat the studies of Pinkard 2019: defocus from one image by an off-axis LED.
 

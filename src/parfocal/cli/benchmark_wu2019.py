@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from parfocal.cli.options import Device, Json, Overwrite, Quick, StudyPage
+from parfocal.cli import options as opt
 
 
 def wu2019(
     *,
-    quick: Quick = False,
+    quick: opt.Quick = False,
     seeds: Annotated[int, typer.Option(help="Specimens of each kind.", min=1)] = 2,
     model: Annotated[
         str | None,
@@ -31,10 +31,10 @@ def wu2019(
             show_default=False,
         ),
     ] = None,
-    device: Device = "cpu",
-    as_json: Json = False,
-    report: StudyPage = None,
-    overwrite: Overwrite = False,
+    device: opt.Device = "cpu",
+    as_json: opt.Json = False,
+    report: opt.StudyPage = None,
+    overwrite: opt.Overwrite = False,
 ) -> int:
     """Refocus single images onto planes and surfaces beside the scan, as in Wu 2019.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from parfocal.cli.options import OPTICS, OUTPUT, Debug, Json, Na, Overwrite, Pixel, Wavelength
+from parfocal.cli import options as opt
 
 SCOPE, TASK, SEARCH = "Microscope", "What to do (default: focus once)", "Search"
 LIMITS = "Limits (outside them nothing moves)"
@@ -171,22 +171,22 @@ def drive(
             rich_help_panel=LIMITS,
         ),
     ] = None,
-    na: Na = None,
-    wavelength_nm: Wavelength = None,
-    pixel_um: Pixel = None,
+    na: opt.Na = None,
+    wavelength_nm: opt.Wavelength = None,
+    pixel_um: opt.Pixel = None,
     immersion_index: Annotated[
         float | None,
-        typer.Option(help="1.0 air (else), 1.333 water, 1.515 oil.", rich_help_panel=OPTICS),
+        typer.Option(help="1.0 air (else), 1.333 water, 1.515 oil.", rich_help_panel=opt.OPTICS),
     ] = None,
-    as_json: Json = False,
+    as_json: opt.Json = False,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write one HTML page with every image.", rich_help_panel=OUTPUT),
+        typer.Option(help="Write one HTML page with every image.", rich_help_panel=opt.OUTPUT),
     ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Save what was done, with the images.", rich_help_panel=OUTPUT
+            metavar="DIR", help="Save what was done, with the images.", rich_help_panel=opt.OUTPUT
         ),
     ] = None,
     frames: Annotated[
@@ -194,7 +194,7 @@ def drive(
         typer.Option(
             metavar="PATH",
             help="--sequence: where its images go, as .ome.zarr.",
-            rich_help_panel=OUTPUT,
+            rich_help_panel=opt.OUTPUT,
         ),
     ] = None,
     positions: Annotated[
@@ -202,11 +202,11 @@ def drive(
         typer.Option(
             help="--map: write positions in focus, .pos (Micro-Manager), .json (useq), .csv "
             "(Squid).",
-            rich_help_panel=OUTPUT,
+            rich_help_panel=opt.OUTPUT,
         ),
     ] = None,
-    overwrite: Overwrite = False,
-    debug: Debug = False,
+    overwrite: opt.Overwrite = False,
+    debug: opt.Debug = False,
 ) -> int:
     """Bring a microscope to focus, within limits, and say how sure that is.
 

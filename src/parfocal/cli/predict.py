@@ -7,24 +7,8 @@ from typing import Annotated
 
 import typer
 
+from parfocal.cli import options as opt
 from parfocal.cli.exits import CallError
-from parfocal.cli.options import (
-    OUTPUT,
-    TAKEN,
-    Channel,
-    Csv,
-    Debug,
-    ImmersionIndex,
-    Json,
-    Na,
-    OutputFile,
-    Overwrite,
-    Pixel,
-    Position,
-    SampleIndex,
-    TimePoint,
-    Wavelength,
-)
 
 ASKING = "What is asked"
 
@@ -71,7 +55,7 @@ def predict(
         typer.Option(
             "--single",
             help="Each file with one image is a field, and no plane of a stack.",
-            rich_help_panel=TAKEN,
+            rich_help_panel=opt.TAKEN,
         ),
     ] = False,
     spacing_um: Annotated[
@@ -80,34 +64,34 @@ def predict(
             "--spacing-um",
             "--z-step-um",
             help="Distance between neighbouring planes; negative where z falls.",
-            rich_help_panel=TAKEN,
+            rich_help_panel=opt.TAKEN,
         ),
     ] = None,
-    channel: Channel = None,
-    time: TimePoint = None,
-    position: Position = None,
+    channel: opt.Channel = None,
+    time: opt.TimePoint = None,
+    position: opt.Position = None,
     saturation: Annotated[
         float | None,
         typer.Option(
             metavar="COUNTS",
             help="Where the camera clips; the largest pixel if not given.",
-            rich_help_panel=TAKEN,
+            rich_help_panel=opt.TAKEN,
         ),
     ] = None,
-    na: Na = None,
-    wavelength_nm: Wavelength = None,
-    pixel_um: Pixel = None,
-    immersion_index: ImmersionIndex = None,
-    sample_index: SampleIndex = None,
-    as_json: Json = False,
-    as_csv: Csv = False,
-    output: OutputFile = None,
+    na: opt.Na = None,
+    wavelength_nm: opt.Wavelength = None,
+    pixel_um: opt.Pixel = None,
+    immersion_index: opt.ImmersionIndex = None,
+    sample_index: opt.SampleIndex = None,
+    as_json: opt.Json = False,
+    as_csv: opt.Csv = False,
+    output: opt.OutputFile = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write one HTML page with patch maps.", rich_help_panel=OUTPUT),
+        typer.Option(help="Write one HTML page with patch maps.", rich_help_panel=opt.OUTPUT),
     ] = None,
-    overwrite: Overwrite = False,
-    debug: Debug = False,
+    overwrite: opt.Overwrite = False,
+    debug: opt.Debug = False,
 ) -> int:
     """Say how far from focus each short stack is, on which side, and how sure that is.
 

@@ -7,25 +7,8 @@ from typing import Annotated
 
 import typer
 
+from parfocal.cli import options as opt
 from parfocal.cli.exits import CallError
-from parfocal.cli.options import (
-    OUTPUT,
-    TAKEN,
-    Channel,
-    Csv,
-    Debug,
-    ImmersionIndex,
-    Json,
-    Na,
-    OutputFile,
-    Overwrite,
-    Pixel,
-    Position,
-    SampleIndex,
-    TimePoint,
-    Wavelength,
-    ZStep,
-)
 
 HOW = "How it is refocused"
 
@@ -111,42 +94,42 @@ def refocus(
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=HOW)] = "cpu",
     plane: Annotated[
         int | None,
-        typer.Option(help="Plane of a stack, from 0.", min=0, rich_help_panel=TAKEN),
+        typer.Option(help="Plane of a stack, from 0.", min=0, rich_help_panel=opt.TAKEN),
     ] = None,
-    channel: Channel = None,
-    time: TimePoint = None,
-    position: Position = None,
-    z_step_um: ZStep = None,
+    channel: opt.Channel = None,
+    time: opt.TimePoint = None,
+    position: opt.Position = None,
+    z_step_um: opt.ZStep = None,
     saturation: Annotated[
         float | None,
         typer.Option(
             help="Counts at which the camera clips; the type's largest if not given.",
-            rich_help_panel=TAKEN,
+            rich_help_panel=opt.TAKEN,
         ),
     ] = None,
     modality: Annotated[
         str | None,
-        typer.Option(help="What the light is, where the file is wrong.", rich_help_panel=TAKEN),
+        typer.Option(help="What the light is, where the file is wrong.", rich_help_panel=opt.TAKEN),
     ] = None,
-    na: Na = None,
-    wavelength_nm: Wavelength = None,
-    pixel_um: Pixel = None,
-    immersion_index: ImmersionIndex = None,
-    sample_index: SampleIndex = None,
+    na: opt.Na = None,
+    wavelength_nm: opt.Wavelength = None,
+    pixel_um: opt.Pixel = None,
+    immersion_index: opt.ImmersionIndex = None,
+    sample_index: opt.SampleIndex = None,
     file_format: Annotated[
         str,
         typer.Option("--format", metavar="<kind>", help="In a folder: ome-tiff or ome-zarr.",
-                     rich_help_panel=OUTPUT),
+                     rich_help_panel=opt.OUTPUT),
     ] = "ome-tiff",
-    as_json: Json = False,
-    as_csv: Csv = False,
-    output: OutputFile = None,
+    as_json: opt.Json = False,
+    as_csv: opt.Csv = False,
+    output: opt.OutputFile = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write one HTML page with pictures.", rich_help_panel=OUTPUT),
+        typer.Option(help="Write one HTML page with pictures.", rich_help_panel=opt.OUTPUT),
     ] = None,
-    overwrite: Overwrite = False,
-    debug: Debug = False,
+    overwrite: opt.Overwrite = False,
+    debug: opt.Debug = False,
 ) -> int:  # fmt: skip
     """Bring blurred images into focus, and say where to believe it.
 

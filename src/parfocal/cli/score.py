@@ -7,45 +7,26 @@ from typing import Annotated, Literal
 
 import typer
 
+from parfocal.cli import options as opt
 from parfocal.cli.exits import CallError
-from parfocal.cli.options import (
-    OUTPUT,
-    Channel,
-    CropCommon,
-    Csv,
-    Debug,
-    ImmersionIndex,
-    Json,
-    Na,
-    OutputFile,
-    Overwrite,
-    Pixel,
-    PlaneNumbers,
-    Position,
-    SampleIndex,
-    Stacks,
-    TimePoint,
-    Wavelength,
-    ZStep,
-)
 
 SCORING = "Scoring"
 
 
 def score(
-    inputs: Stacks = None,
+    inputs: opt.Stacks = None,
     *,
-    z_step_um: ZStep = None,
-    planes: PlaneNumbers = False,
-    pixel_um: Pixel = None,
-    channel: Channel = None,
-    time: TimePoint = None,
-    position: Position = None,
-    crop_common: CropCommon = False,
-    na: Na = None,
-    wavelength_nm: Wavelength = None,
-    immersion_index: ImmersionIndex = None,
-    sample_index: SampleIndex = None,
+    z_step_um: opt.ZStep = None,
+    planes: opt.PlaneNumbers = False,
+    pixel_um: opt.Pixel = None,
+    channel: opt.Channel = None,
+    time: opt.TimePoint = None,
+    position: opt.Position = None,
+    crop_common: opt.CropCommon = False,
+    na: opt.Na = None,
+    wavelength_nm: opt.Wavelength = None,
+    immersion_index: opt.ImmersionIndex = None,
+    sample_index: opt.SampleIndex = None,
     measure: Annotated[
         str, typer.Option(help="Focus measure; 'list' shows them all.", rich_help_panel=SCORING)
     ] = "auto",
@@ -78,33 +59,33 @@ def score(
     device: Annotated[
         str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=SCORING)
     ] = "cpu",
-    as_json: Json = False,
-    as_csv: Csv = False,
-    output: OutputFile = None,
+    as_json: opt.Json = False,
+    as_csv: opt.Csv = False,
+    output: opt.OutputFile = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write one HTML page with figures.", rich_help_panel=OUTPUT),
+        typer.Option(help="Write one HTML page with figures.", rich_help_panel=opt.OUTPUT),
     ] = None,
     depth_map: Annotated[
         Path | None,
         typer.Option(
             help="Write the depth map as OME-TIFF; a folder for many inputs.",
-            rich_help_panel=OUTPUT,
+            rich_help_panel=opt.OUTPUT,
         ),
     ] = None,
     fuse: Annotated[
         Path | None,
         typer.Option(
             help="Write the extended depth of field as OME-TIFF; a folder for many inputs.",
-            rich_help_panel=OUTPUT,
+            rich_help_panel=opt.OUTPUT,
         ),
     ] = None,
-    overwrite: Overwrite = False,
+    overwrite: opt.Overwrite = False,
     list_measures: Annotated[
         bool,
         typer.Option("--list-measures", help="Show the focus measures.", rich_help_panel=SCORING),
     ] = False,
-    debug: Debug = False,
+    debug: opt.Debug = False,
 ) -> int:
     """Say where each stack is in focus, in um, and how sure that is.
 

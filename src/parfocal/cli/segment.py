@@ -7,33 +7,14 @@ from typing import Annotated
 
 import typer
 
+from parfocal.cli import options as opt
 from parfocal.cli.exits import CallError
-from parfocal.cli.options import (
-    OUTPUT,
-    Channel,
-    CropCommon,
-    Csv,
-    Debug,
-    ImmersionIndex,
-    Json,
-    Na,
-    OutputFile,
-    Overwrite,
-    Pixel,
-    PlaneNumbers,
-    Position,
-    SampleIndex,
-    Stacks,
-    TimePoint,
-    Wavelength,
-    ZStep,
-)
 
 ASKING, MAKING = "What is in focus", "What is written to the folder"
 
 
 def segment(
-    inputs: Stacks = None,
+    inputs: opt.Stacks = None,
     *,
     method: Annotated[
         str | None,
@@ -83,17 +64,17 @@ def segment(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=ASKING)] = "cpu",
-    z_step_um: ZStep = None,
-    planes: PlaneNumbers = False,
-    pixel_um: Pixel = None,
-    channel: Channel = None,
-    time: TimePoint = None,
-    position: Position = None,
-    crop_common: CropCommon = False,
-    na: Na = None,
-    wavelength_nm: Wavelength = None,
-    immersion_index: ImmersionIndex = None,
-    sample_index: SampleIndex = None,
+    z_step_um: opt.ZStep = None,
+    planes: opt.PlaneNumbers = False,
+    pixel_um: opt.Pixel = None,
+    channel: opt.Channel = None,
+    time: opt.TimePoint = None,
+    position: opt.Position = None,
+    crop_common: opt.CropCommon = False,
+    na: opt.Na = None,
+    wavelength_nm: opt.Wavelength = None,
+    immersion_index: opt.ImmersionIndex = None,
+    sample_index: opt.SampleIndex = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -143,15 +124,15 @@ def segment(
         typer.Option("--format", metavar="<kind>", help="ome-zarr or ome-tiff.",
                      rich_help_panel=MAKING),
     ] = "ome-zarr",
-    as_json: Json = False,
-    as_csv: Csv = False,
-    output: OutputFile = None,
+    as_json: opt.Json = False,
+    as_csv: opt.Csv = False,
+    output: opt.OutputFile = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write one HTML page with overlays.", rich_help_panel=OUTPUT),
+        typer.Option(help="Write one HTML page with overlays.", rich_help_panel=opt.OUTPUT),
     ] = None,
-    overwrite: Overwrite = False,
-    debug: Debug = False,
+    overwrite: opt.Overwrite = False,
+    debug: opt.Debug = False,
 ) -> int:  # fmt: skip
     """Say which pixels of each plane are in focus, and at which height they lie.
 

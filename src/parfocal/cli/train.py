@@ -7,19 +7,8 @@ from typing import Annotated
 
 import typer
 
+from parfocal.cli import options as opt
 from parfocal.cli.exits import CallError
-from parfocal.cli.options import (
-    OUTPUT,
-    Channel,
-    Debug,
-    ImmersionIndex,
-    Na,
-    Pixel,
-    Position,
-    TimePoint,
-    Wavelength,
-    ZStep,
-)
 
 RECIPE, TUNING = "Recipe", "Fine-tuning on your stacks"
 
@@ -43,7 +32,7 @@ def train(
         typer.Option(
             help="Folder of the model. Default: its name in your own models' folder.",
             show_default=False,
-            rich_help_panel=OUTPUT,
+            rich_help_panel=opt.OUTPUT,
         ),
     ] = None,
     quick: Annotated[
@@ -119,33 +108,35 @@ def train(
             rich_help_panel=TUNING,
         ),
     ] = None,
-    na: Na = None,
-    wavelength_nm: Wavelength = None,
-    pixel_um: Pixel = None,
-    z_step_um: ZStep = None,
-    immersion_index: ImmersionIndex = None,
-    channel: Channel = None,
-    time: TimePoint = None,
-    position: Position = None,
+    na: opt.Na = None,
+    wavelength_nm: opt.Wavelength = None,
+    pixel_um: opt.Pixel = None,
+    z_step_um: opt.ZStep = None,
+    immersion_index: opt.ImmersionIndex = None,
+    channel: opt.Channel = None,
+    time: opt.TimePoint = None,
+    position: opt.Position = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=RECIPE)] = "cpu",
     log: Annotated[
         Path | None,
-        typer.Option(help="Folder for TensorBoard.", show_default=False, rich_help_panel=OUTPUT),
+        typer.Option(
+            help="Folder for TensorBoard.", show_default=False, rich_help_panel=opt.OUTPUT
+        ),
     ] = None,
     list_recipes: Annotated[
         bool,
         typer.Option("--list", help="Show the recipes and their settings.", rich_help_panel=RECIPE),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the card as JSON.", rich_help_panel=OUTPUT)
+        bool, typer.Option("--json", help="Print the card as JSON.", rich_help_panel=opt.OUTPUT)
     ] = False,
     overwrite: Annotated[
         bool,
         typer.Option(
-            "--overwrite", help="Replace a model that is finished.", rich_help_panel=OUTPUT
+            "--overwrite", help="Replace a model that is finished.", rich_help_panel=opt.OUTPUT
         ),
     ] = False,
-    debug: Debug = False,
+    debug: opt.Debug = False,
 ) -> int:
     """Train a network on simulated images, calibrate it, and measure it on unseen specimens.
 
