@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 from jaxtyping import Float
 
+from parfocal.evaluate.collected import Collected, PageWords
 from parfocal.evaluate.defocus_fields import (
     DefocusRecord,
     certainty_text,
@@ -20,7 +21,7 @@ from parfocal.evaluate.defocus_fields import (
     verdict_text,
 )
 from parfocal.evaluate.defocus_figure import FULL, distribution_svg, patch_map, trials_svg
-from parfocal.evaluate.sheet import ReportHeader, not_processed, settings_list, sheet, tally
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.models.card import ModelCard
 
 MANY_FIELDS = 50
@@ -171,6 +172,18 @@ def card_section(card: ModelCard) -> str:
     )
 
 
+WORDS = PageWords[DefocusRecord](
+    anchor="defocus",
+    many="fields",
+    counted="predictions",
+    answered="answered",
+    explanation=EXPLANATION,
+    most=MANY_FIELDS,
+    is_answered=lambda record: record.estimate.found,
+    table=fields_table,
+)
+
+
 class DefocusPage:
     """Collects fields one by one, keeping their figures and not their images.
 
@@ -189,20 +202,15 @@ class DefocusPage:
 
     def __init__(self, card: ModelCard | None = None) -> None:
         self._card = card
-        self._records: list[DefocusRecord] = []
-        self._sections: dict[int, str] = {}
+        self._fields = Collected(WORDS)
 
     def add(self, record: DefocusRecord, image: Float[np.ndarray, "y x"]) -> None:
         """Draw one field over its first image, which may be forgotten afterwards."""
-        number = len(self._records)
-        self._records.append(record)
-        if len(self._sections) < MANY_FIELDS:
-            self._sections[number] = field_section(record, image, f"defocus-{number}")
+        self._fields.add(record, lambda anchor: field_section(record, image, anchor))
 
     def body(self) -> str:
         """Trials where focus is known, the table, and the fields."""
-        anchors = {number: f"defocus-{number}" for number in self._sections}
-        trials = trials_svg(self._records)
+        trials = trials_svg(self._fields.records)
         if trials:
             trials = (
                 f'<h2>Predicted and known</h2><figure style="max-width:720px">{trials}<figcaption>'
@@ -210,25 +218,8 @@ class DefocusPage:
                 "triangles on the axis were declined. The dashed line is truth.</figcaption>"
                 "</figure>"
             )
-        table = fields_table(self._records, anchors) if self._records else ""
-        left_out = ""
-        if len(self._sections) < len(self._records):
-            left_out = (
-                f'<p class="quiet">The first {len(self._sections)} of {len(self._records)} fields '
-                "are shown with pictures.</p>"
-            )
-        sections = "".join(self._sections.values())
-        return (
-            f"{trials}{f'<h2>All fields</h2>{table}' if table else ''}"
-            + (f"<h2>Fields</h2>{left_out}{sections}" if sections else "")
-            + ("" if self._card is None else card_section(self._card))
-        )
-
-    def _tally(self, failed: int) -> str:
-        answered = sum(record.estimate.found for record in self._records)
-        boxes = [("predictions", "", len(self._records)), ("answered", "keep", answered)]
-        boxes.append(("declined", "check", len(self._records) - answered))
-        return tally(boxes, failed=failed)
+        model = "" if self._card is None else card_section(self._card)
+        return f"{trials}{self._fields.body()}{model}"
 
     def page(self, header: ReportHeader, *, failed: Sequence[tuple[str, str]] = ()) -> str:
         """Write the page.
@@ -238,7 +229,4 @@ class DefocusPage:
         failed
             Inputs that could not be processed, with the reason.
         """
-        return sheet(
-            header, f"{not_processed(failed)}{self.body()}", top=self._tally(len(failed)),
-            foot=f"{settings_list(header)}<p>{EXPLANATION}</p>",
-        )  # fmt: skip
+        return self._fields.page(header, self.body(), failed=failed)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from parfocal.evaluate.collected import Collected, PageWords
 from parfocal.evaluate.refocus_fields import (
     RefocusRecord,
     chance_text,
@@ -24,7 +25,7 @@ from parfocal.evaluate.refocus_figure import (
     trust_frame,
     views_of,
 )
-from parfocal.evaluate.sheet import ReportHeader, not_processed, settings_list, sheet, tally
+from parfocal.evaluate.sheet import ReportHeader
 
 MANY_IMAGES = 30
 """So many images are shown with pictures; the others have a row in the table."""
@@ -197,6 +198,18 @@ def images_table(records: Sequence[RefocusRecord], anchors: dict[int, str]) -> s
     )
 
 
+WORDS = PageWords[RefocusRecord](
+    anchor="refocused",
+    many="images",
+    counted="images",
+    answered="refocused",
+    explanation=EXPLANATION,
+    most=MANY_IMAGES,
+    is_answered=lambda record: record.found,
+    table=images_table,
+)
+
+
 class RefocusPage:
     """Collects images one by one, keeping their pictures and not their pixels.
 
@@ -209,35 +222,15 @@ class RefocusPage:
     """
 
     def __init__(self) -> None:
-        self._records: list[RefocusRecord] = []
-        self._sections: dict[int, str] = {}
+        self._fields = Collected(WORDS)
 
     def add(self, record: RefocusRecord, before: Any, *made: Any) -> None:
         """Draw one image before and, where there is an answer, after, with its trust; each lazy."""
-        number = len(self._records)
-        self._records.append(record)
-        if len(self._sections) < MANY_IMAGES:
-            self._sections[number] = image_section(record, before, made, f"refocused-{number}")
+        self._fields.add(record, lambda anchor: image_section(record, before, made, anchor))
 
     def body(self) -> str:
         """The table and the images."""
-        anchors = {number: f"refocused-{number}" for number in self._sections}
-        left_out = ""
-        if len(self._sections) < len(self._records):
-            left_out = (
-                f'<p class="quiet">The first {len(self._sections)} of {len(self._records)} images '
-                "are shown with pictures.</p>"
-            )
-        table = images_table(self._records, anchors) if self._records else ""
-        return (f"<h2>All images</h2>{table}" if table else "") + (
-            f"<h2>Images</h2>{left_out}{''.join(self._sections.values())}" if anchors else ""
-        )
-
-    def _tally(self, failed: int) -> str:
-        found = sum(record.found for record in self._records)
-        boxes = [("images", "", len(self._records)), ("refocused", "keep", found)]
-        boxes.append(("declined", "check", len(self._records) - found))
-        return tally(boxes, failed=failed)
+        return self._fields.body()
 
     def page(self, header: ReportHeader, *, failed: Sequence[tuple[str, str]] = ()) -> str:
         """Write the page.
@@ -247,7 +240,4 @@ class RefocusPage:
         failed
             Inputs that could not be processed, with the reason.
         """
-        return sheet(
-            header, f"{not_processed(failed)}{self.body()}", top=self._tally(len(failed)),
-            foot=f"{settings_list(header)}<p>{EXPLANATION}</p>",
-        )  # fmt: skip
+        return self._fields.page(header, self.body(), failed=failed)

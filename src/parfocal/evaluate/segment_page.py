@@ -10,6 +10,7 @@ import numpy as np
 from parfocal.core.binning import binned
 from parfocal.core.masks import FocusMasks
 from parfocal.core.stack import FocalStack
+from parfocal.evaluate.collected import Collected, PageWords
 from parfocal.evaluate.segment_fields import (
     SegmentRecord,
     height_text,
@@ -30,7 +31,7 @@ from parfocal.evaluate.segment_figure import (
     shown_planes,
     volume_png,
 )
-from parfocal.evaluate.sheet import ReportHeader, not_processed, settings_list, sheet, tally
+from parfocal.evaluate.sheet import ReportHeader
 from parfocal.segment.sections import sectioned_projection
 from parfocal.segment.surface import focus_height
 
@@ -214,6 +215,18 @@ def fields_table(records: Sequence[SegmentRecord], anchors: dict[int, str]) -> s
     )
 
 
+WORDS = PageWords[SegmentRecord](
+    anchor="segment",
+    many="fields",
+    counted="fields",
+    answered="with masks",
+    explanation=EXPLANATION,
+    most=MANY_FIELDS,
+    is_answered=lambda record: record.found,
+    table=fields_table,
+)
+
+
 class SegmentPage:
     """Collects fields one by one, keeping their figures and not their images.
 
@@ -226,35 +239,15 @@ class SegmentPage:
     """
 
     def __init__(self) -> None:
-        self._records: list[SegmentRecord] = []
-        self._sections: dict[int, str] = {}
+        self._fields = Collected(WORDS)
 
     def add(self, record: SegmentRecord, stack: FocalStack, masks: FocusMasks) -> None:
         """Draw one field; stack and masks may be forgotten afterwards."""
-        number = len(self._records)
-        self._records.append(record)
-        if len(self._sections) < MANY_FIELDS:
-            self._sections[number] = field_section(record, stack, masks, f"segment-{number}")
+        self._fields.add(record, lambda anchor: field_section(record, stack, masks, anchor))
 
     def body(self) -> str:
         """The table and the fields."""
-        anchors = {number: f"segment-{number}" for number in self._sections}
-        left_out = ""
-        if len(self._sections) < len(self._records):
-            left_out = (
-                f'<p class="quiet">The first {len(self._sections)} of {len(self._records)} fields '
-                "are shown with pictures.</p>"
-            )
-        table = fields_table(self._records, anchors) if self._records else ""
-        return (f"<h2>All fields</h2>{table}" if table else "") + (
-            f"<h2>Fields</h2>{left_out}{''.join(self._sections.values())}" if anchors else ""
-        )
-
-    def _tally(self, failed: int) -> str:
-        found = sum(record.found for record in self._records)
-        boxes = [("fields", "", len(self._records)), ("with masks", "keep", found)]
-        boxes.append(("declined", "check", len(self._records) - found))
-        return tally(boxes, failed=failed)
+        return self._fields.body()
 
     def page(self, header: ReportHeader, *, failed: Sequence[tuple[str, str]] = ()) -> str:
         """Write the page.
@@ -264,7 +257,4 @@ class SegmentPage:
         failed
             Inputs that could not be processed, with the reason.
         """
-        return sheet(
-            header, f"{not_processed(failed)}{self.body()}", top=self._tally(len(failed)),
-            foot=f"{settings_list(header)}<p>{EXPLANATION}</p>",
-        )  # fmt: skip
+        return self._fields.page(header, self.body(), failed=failed)
