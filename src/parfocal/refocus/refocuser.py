@@ -31,6 +31,7 @@ from parfocal.refocus.trust import (
     Distance,
     RefocusCalibration,
     distance_of,
+    passes,
     verdict_facts,
     verdict_of,
 )
@@ -180,10 +181,12 @@ class BlindRefocuser:
 
     def is_passed(self, facts: RefocusFacts) -> bool:
         """Whether the input is as good as it gets: in focus, or so near that nothing is won."""
-        low, high = facts.distance.interval
-        near, chance = self.calibration.pass_dof, self.calibration.pass_chance
-        is_doubtful = facts.verdict < chance or facts.gain < 0
-        return high <= near or (low < near and is_doubtful)
+        return passes(
+            facts.distance.interval,
+            gain=facts.gain,
+            verdict=facts.verdict,
+            calibration=self.calibration,
+        )
 
     def refusal(self, facts: RefocusFacts) -> tuple[Status, str] | None:
         """Why the networks' answer is none."""

@@ -115,6 +115,33 @@ def distance_of(logits: Float[Tensor, " bins"], calibration: RefocusCalibration)
     )
 
 
+def passes(
+    interval: tuple[float, float], *, gain: float, verdict: float, calibration: RefocusCalibration
+) -> bool:
+    """Whether an input is as good as it gets: in focus, or so near that nothing is won.
+
+    Parameters
+    ----------
+    interval
+        Of |defocus|, in depths of field.
+    gain
+        Logarithm of the input's predicted error over the answer's.
+    verdict
+        Chance that the answer is better.
+    calibration
+        Borders.
+
+    Examples
+    --------
+    >>> settings = RefocusCalibration(pass_dof=1.0, pass_chance=0.8)
+    >>> [passes((low, 2.0), gain=0.5, verdict=0.7, calibration=settings) for low in (0.5, 1.5)]
+    [True, False]
+    """
+    low, high = interval
+    is_doubtful = verdict < calibration.pass_chance or gain < 0
+    return high <= calibration.pass_dof or (low < calibration.pass_dof and is_doubtful)
+
+
 def error_sizes(scales: Float[Tensor, "b 2 v u"]) -> Float[Tensor, "b 2 v u"]:
     """Mean absolute errors from a network's logarithms, within what can be.
 

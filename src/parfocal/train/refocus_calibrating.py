@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from parfocal.refocus.trust import RefocusCalibration, verdict_facts, verdict_of
+from parfocal.refocus.trust import RefocusCalibration, passes, verdict_facts, verdict_of
 from parfocal.train.conformal import conformal_quantile, likeliest_floor
 from parfocal.train.refocus_trials import RefocusTrial, rank_correlation
 
@@ -21,6 +21,9 @@ MOST_LOST = 0.02
 STEPS = 50
 HELD_BACK = 1e-3
 VERDICT = ("verdict_offset", "verdict_slope", "verdict_distance", "verdict_noise")
+MOST_WORSE_NEAR = 0.02
+"""Share of fields near focus whose answer is given and worse than the input."""
+PASS_CHANCES = (0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
 TOLERATED_DB = 0.05
 """An answer is worse than its input from that difference on."""
 
@@ -31,7 +34,8 @@ def calibrate_refocus(
     """Set interval, trust, verdict and the border to transmitted light by trials.
 
     The interval by split conformal prediction [Papadopoulos2002]_; the chances by logistic
-    regression [Platt1999]_ on the predicted gain.
+    regression [Platt1999]_ on the predicted gain; and the chance that an answer near focus needs,
+    so that hardly any is worse than its input.
 
     Returns
     -------
@@ -57,6 +61,13 @@ def calibrate_refocus(
     if own:
         facts = np.array([verdict_facts(trial.gain, trial.centre, trial.noise) for trial in own])
         chosen |= zip(VERDICT, fit_chance(facts, ~is_worse(own)), strict=True)
+        chance, is_safe = _pass_chance(own, start.model_copy(update=chosen))
+        chosen["pass_chance"] = chance
+        if not is_safe:
+            faults.append(
+                f"Near focus more than {100 * MOST_WORSE_NEAR:.0f} % of the answers on "
+                "calibration fields were worse than the input."
+            )
     others = [trial.clear for trial in trials if not trial.is_fluorescence]
     most_clear, is_told = _most_clear([trial.clear for trial in own], others)
     if others and own:
@@ -95,6 +106,33 @@ def fit_chance(facts: NDArray[Any], happens: NDArray[Any]) -> tuple[float, ...]:
 def is_worse(trials: Sequence[RefocusTrial]) -> NDArray[np.bool_]:
     """Which answers are worse than their input."""
     return np.array([trial.psnr[1] < trial.psnr[0] - TOLERATED_DB for trial in trials], bool)
+
+
+def _pass_chance(
+    trials: Sequence[RefocusTrial], calibration: RefocusCalibration
+) -> tuple[float, bool]:
+    """The least chance below which what may be near focus is passed through, and whether it does.
+
+    Counted among fields that truly are near focus.
+    """
+    near = [trial for trial in trials if trial.dof <= calibration.pass_dof]
+    worse = is_worse(near)
+    for chance in PASS_CHANCES:
+        strict = calibration.model_copy(update={"pass_chance": chance})
+        given = np.array([not _is_passed(trial, strict) for trial in near], bool)
+        if (given & worse).sum() <= MOST_WORSE_NEAR * len(near):
+            return chance, True
+    return PASS_CHANCES[-1], False
+
+
+def _is_passed(trial: RefocusTrial, calibration: RefocusCalibration) -> bool:
+    half = calibration.widen * math.hypot(trial.spread, calibration.floor_dof)
+    return passes(
+        (max(0.0, trial.centre - half), trial.centre + half),
+        gain=trial.gain,
+        verdict=_verdict(trial, calibration),
+        calibration=calibration,
+    )
 
 
 def _most_clear(own: Sequence[float], others: Sequence[float]) -> tuple[float, bool]:

@@ -8,7 +8,7 @@ import torch
 
 from parfocal.core.errors import InputError
 from parfocal.models import load_model
-from parfocal.refocus.trust import RefocusCalibration
+from parfocal.refocus.trust import RefocusCalibration, passes, verdict_facts, verdict_of
 from parfocal.simulate.blurred_fields import BlurredFields, Fixed
 from parfocal.train import refocus_making
 from parfocal.train.held_out import HeldOut
@@ -152,6 +152,15 @@ def trial(**values):
     return RefocusTrial(**(usual | values))
 
 
+def _passes(trial, calibration):
+    half = calibration.widen * math.hypot(trial.spread, calibration.floor_dof)
+    facts = verdict_facts(trial.gain, trial.centre, trial.noise)
+    return passes(
+        (max(0.0, trial.centre - half), trial.centre + half),
+        gain=trial.gain, verdict=verdict_of(facts, calibration), calibration=calibration,
+    )  # fmt: skip
+
+
 def test_the_interval_holds_nine_of_ten_of_further_fields():
     dice = np.random.default_rng(0)
 
@@ -175,6 +184,30 @@ def test_verdicts_rank_what_is_worse_than_its_input():
     calibration, _ = calibrate_refocus(fields, RefocusCalibration())
     assert calibration.verdict_slope > 0
     assert measure_trust(fields, calibration)[0]["auc_worse_than_input"] > 0.9
+
+
+def test_near_focus_answers_need_the_chance_at_which_hardly_any_is_worse():
+    dice = np.random.default_rng(2)
+
+    def near(steepness):
+        fields = []
+        for gain in dice.uniform(0.1, 3.0, 400).tolist():
+            is_worse = float(dice.uniform()) < 1 / (1 + math.exp(steepness * gain))
+            after = 19.0 if is_worse else 22.0
+            fields.append(trial(gain=gain, psnr=(20.0, after), dof=0.3, centre=1.1))
+        return fields
+
+    fields = near(2.0)
+    calibration, faults = calibrate_refocus(fields, RefocusCalibration())
+    assert faults == ()
+    assert calibration.pass_chance >= 0.9
+    given = [t for t in fields if not _passes(t, calibration)]
+    assert sum(t.psnr[1] < t.psnr[0] for t in given) <= 0.02 * len(fields)
+    assert len(given) > 0.2 * len(fields)
+    # Near fields that look like thousands of others whose answers are better.
+    fields = [trial(dof=0.3, centre=1.1, psnr=(20.0, 19.0)) for _ in range(10)]
+    _, faults = calibrate_refocus(fields + 4000 * [trial(centre=1.1)], RefocusCalibration())
+    assert any("Near focus" in fault for fault in faults)
 
 
 def test_transmitted_light_is_parted_from_fluorescence_where_it_can_be():
