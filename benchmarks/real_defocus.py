@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from parfocal.cli.short_stacks import every_pair
 from parfocal.core.setup import OpticalSetup
+from parfocal.core.stack import FocalStack
 from parfocal.evaluate.defocus_trials import (
     DefocusScore,
     DefocusTrial,
@@ -27,6 +29,7 @@ from parfocal.evaluate.defocus_trials import (
 from parfocal.io import find_stacks
 from parfocal.io.finding import StackSource
 from parfocal.models import load_model
+from parfocal.predict import fit_aperture
 from parfocal.predict.pair_predictor import PairPredictor
 from parfocal.score import best_focus
 
@@ -98,6 +101,24 @@ def row_of(name: str, score: DefocusScore) -> str:
     )
 
 
+def print_at_own_aperture(predictor: PairPredictor, known: KnownStack) -> None:
+    """A row with the aperture that the stack speaks for, where that is not the recorded one.
+
+    It is found from how far the answers move with the stage: focus is not used.
+    """
+    step_um = float(np.diff(known.z_um).mean())
+    pairs = every_pair(FocalStack.of(known.images, z_step_um=step_um), known.depth_um)
+    fit = fit_aperture(
+        predictor, known.images, known.z_um, setup=known.setup, pairs=[(a, b) for a, b in pairs]
+    )
+    if fit is None or fit.agrees or fit.na is None:
+        return
+    setup = known.setup.model_copy(update={"na": round(fit.na, 2)})
+    trials = try_stack(predictor, replace(known, setup=setup))
+    scale = f"{fit.scale:.2f} um for each um"
+    print(row_of(f"{known.name}, at NA {setup.na:g} ({scale})", score_trials(trials)))
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real_defocus", description=__doc__)
@@ -126,6 +147,7 @@ def main() -> None:
             moved_all += moved
             print(row_of(name, score_trials(trials)))
             print(row_of(f"{name}, after one move", score_trials(moved)))
+            print_at_own_aperture(predictor, known)
         else:
             large = mirrored(known)
             print(row_of(f"{name} (phase object)", score_trials(trials)))

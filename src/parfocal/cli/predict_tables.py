@@ -26,6 +26,7 @@ from parfocal.evaluate.defocus_fields import (
 )
 from parfocal.evaluate.defocus_trials import DefocusScore
 from parfocal.models.card import ModelCard
+from parfocal.predict.aperture import ApertureFit
 
 CSV_COLUMNS = (
     "name", "planes", "status", "defocus_um", "defocus_dof", "interval_low_um", "interval_high_um",
@@ -93,6 +94,23 @@ def score_text(name: str, score: DefocusScore, dof_um: float, focus: str) -> str
         f"{name}: {score.answered} of {score.trials} pairs answered; median |error| "
         f"{score.median_dof * dof_um:.3g} um ({score.median_dof:.2f} DoF); {signs}; intervals hold "
         f"in {100 * score.coverage:.0f} %; {focus}"
+    )
+
+
+def scale_text(name: str, fit: ApertureFit, na: float) -> str:
+    """What a stack says of the aperture that was told, in one line.
+
+    Examples
+    --------
+    >>> scale_text("stack", ApertureFit(scale=0.77, na=0.598, answers=8), 0.75)[:84]
+    'stack: answers move 0.77 um for each um of the stage, as if NA were 0.6 and not 0.75'
+    """
+    said = f"{name}: answers move {fit.scale:.2f} um for each um of the stage"
+    if fit.na is None:
+        return f"{said}, and no NA explains that: check wavelength, pixel size and z step"
+    return (
+        f"{said}, as if NA were {fit.na:.2g} and not {na:g}: a lens that is not filled, or optics "
+        f"that are written down wrongly; predict with --na {fit.na:.2g} and see whether it agrees"
     )
 
 

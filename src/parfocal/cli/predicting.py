@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import typer
@@ -16,7 +17,14 @@ from parfocal import __version__
 from parfocal.cli.exits import DONE, SOME_FAILED, CallError
 from parfocal.cli.outputs import check_apart, check_output, write_text
 from parfocal.cli.predict_request import PredictRequest
-from parfocal.cli.predict_tables import csv_text, json_text, print_table, score_text, tally
+from parfocal.cli.predict_tables import (
+    csv_text,
+    json_text,
+    print_table,
+    scale_text,
+    score_text,
+    tally,
+)
 from parfocal.cli.printable import printable
 from parfocal.cli.progress import progress
 from parfocal.cli.scoring import FIELD_FAULTS, Outcome, found_stacks, path_of
@@ -29,6 +37,7 @@ from parfocal.evaluate.defocus_page import DefocusPage
 from parfocal.evaluate.defocus_trials import DefocusTrial, score_trials
 from parfocal.evaluate.sheet import ReportHeader
 from parfocal.io.finding import StackSource
+from parfocal.predict.aperture import agrees, fit_aperture, stage_scale
 from parfocal.predict.checks import effective_depth_um
 from parfocal.predict.loading import Predictor, find_predictor, load
 from parfocal.score.plane import best_focus
@@ -57,6 +66,29 @@ class _Run:
         pairs = every_pair(stack, effective_depth_um(setup), images)
         records = [self.ask(stack, planes, source, focus_um=best.z_um) for planes in pairs]
         self.scores.append(_scored(stack, best, records))
+        if images > 1:
+            self.scores += self._scaled(stack, records)
+
+    def _scaled(self, stack: FocalStack, records: Sequence[DefocusRecord]) -> list[str]:
+        """A line where the answers do not move as the stage did."""
+        setup = optics_of(stack)
+        answers = [
+            (record.z_um[0], record.estimate.defocus_um)
+            for record in records
+            if record.estimate.defocus_um is not None
+        ]
+        places, defocus_um = ([each[k] for each in answers] for k in (0, 1))
+        scale = stage_scale(places, defocus_um, depth_um=effective_depth_um(setup))
+        if scale is None or agrees(scale):
+            return []
+        fit = fit_aperture(
+            self.predictor,
+            _Planes(stack, *_area(stack, self.request)),
+            np.asarray(stack.z_um, dtype=float),
+            setup=setup,
+            pairs=[(record.planes[0], record.planes[-1]) for record in records],
+        )
+        return [] if fit is None or fit.agrees else [scale_text(stack.name, fit, setup.na)]
 
     def ask(
         self,
@@ -94,6 +126,21 @@ class _Run:
         if self.page is not None:
             self.page.add(record, images[0].astype(np.float64))
         return record
+
+
+@dataclass(frozen=True)
+class _Planes:
+    """The planes of a stack, each read when it is asked for."""
+
+    stack: FocalStack
+    rows: slice
+    columns: slice
+
+    def __len__(self) -> int:
+        return int(self.stack.shape[0])
+
+    def __getitem__(self, plane: int) -> Any:
+        return self.stack.read_counts(plane, self.rows, self.columns)
 
 
 def run_predict(request: PredictRequest) -> int:

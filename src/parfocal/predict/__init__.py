@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from parfocal.predict.aperture import ApertureFit, fit_aperture
 from parfocal.predict.calibration import Calibration
 from parfocal.predict.dense import defocus_map
 from parfocal.predict.loading import (
@@ -18,12 +19,14 @@ from parfocal.predict.tilt import fit_tilt
 __all__ = [
     "DEFAULT_MODEL",
     "PREDICTORS",
+    "ApertureFit",
     "Calibration",
     "PairPredictor",
     "Predictor",
     "PredictorRow",
     "defocus_map",
     "find_predictor",
+    "fit_aperture",
     "fit_tilt",
     "load",
 ]
