@@ -40,13 +40,13 @@ from parfocal.evaluate.li2023_study import Example, Study, tables
 from parfocal.evaluate.sheet import ReportHeader
 from parfocal.evaluate.shepp_logan import shepp_logan_test
 from parfocal.io.finding import find_stacks
-from parfocal.models.package import CARD, WEIGHTS, load_model
+from parfocal.models.package import load_model
 from parfocal.segment.in_focus import DEFAULT_MODEL, in_focus, load
 from parfocal.segment.li2023_segmenter import Li2023Segmenter
 from parfocal.segment.ranking import LI2023_MEASURES
 from parfocal.segment.weak_labels import weak_labels
 from parfocal.simulate.thick_scenes import SEEN, UNSEEN, ThickScene, ThickSet, load_thick_scenes
-from parfocal.train.li2023_making import PRETRAINED, make_li2023
+from parfocal.train.li2023_making import PRETRAINED, is_made, make_li2023
 from parfocal.train.li2023_task import Li2023Recipe
 from parfocal.train.making import Step
 from parfocal.train.recipes import find_recipe, settle
@@ -141,10 +141,8 @@ def _ours(request: Li2023Request) -> tuple[list[Method], list[str]]:
 def _trained(request: Li2023Request, recipe: Li2023Recipe) -> Path:
     """Train what is not there yet; where it lies."""
     folder = request.place / "networks" / "li2023"
-    if (folder / WEIGHTS).is_file() and (folder / CARD).is_file():
-        card = load_model(folder)[1]
-        if (card.recipe, card.seed) == (recipe.model_dump(mode="json"), request.seed):
-            return folder
+    if is_made(folder, recipe, seed=request.seed):
+        return folder
     with progress(recipe.steps + recipe.tuning_steps, "training") as begin:
         told = 0
 

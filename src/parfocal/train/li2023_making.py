@@ -10,8 +10,8 @@ from torch import nn
 
 from parfocal.core.device import pick_device
 from parfocal.models.card import ModelCard
-from parfocal.models.package import CARD, load_model, save_model
-from parfocal.simulate.thick_scenes import UNSEEN
+from parfocal.models.package import CARD, WEIGHTS, load_model, save_model
+from parfocal.simulate.thick_scenes import TRUTH, UNSEEN
 from parfocal.train.held_out import HeldOut
 from parfocal.train.li2023_task import Li2023Recipe, Li2023Task, Phase, mean_overlap, thick_folder
 from parfocal.train.loop import Progress, Trained, train_network
@@ -84,7 +84,7 @@ def make_li2023(
     folder.mkdir(parents=True, exist_ok=True)
     early = folder / PRETRAINED
     card = _card(recipe, seed=seed, device=device)
-    if _is_saved(early, card):
+    if is_made(early, recipe, seed=seed):
         network: nn.Module = load_model(early, device=pick_device(device))[0][0]
         seconds = ModelCard.read(early / CARD).seconds
     else:
@@ -104,12 +104,13 @@ def _checkpoint(folder: Path, phase: str) -> Path:
     return folder / f"{phase}.ckpt"
 
 
-def _is_saved(folder: Path, card: ModelCard) -> bool:
-    """Whether this recipe's network before fine-tuning is there already."""
-    if not (folder / CARD).is_file():
+def is_made(folder: Path, recipe: Li2023Recipe, *, seed: int) -> bool:
+    """Whether a folder holds the network of a recipe and seed, by masks as they are made today."""
+    if not ((folder / CARD).is_file() and (folder / WEIGHTS).is_file()):
         return False
     kept = ModelCard.read(folder / CARD)
-    return (kept.recipe, kept.seed) == (card.recipe, card.seed)
+    asked = (recipe.model_dump(mode="json"), seed, TRUTH)
+    return (kept.recipe, kept.seed, kept.calibration.get("truth")) == asked
 
 
 def _save(
@@ -128,7 +129,9 @@ def _save(
 
 
 def _card(recipe: Li2023Recipe, *, seed: int, device: str) -> ModelCard:
-    calibration: dict[str, Any] = {"threshold": recipe.threshold, "tile_px": recipe.patch_px}
+    calibration: dict[str, Any] = {
+        "threshold": recipe.threshold, "tile_px": recipe.patch_px, "truth": TRUTH,
+    }  # fmt: skip
     return ModelCard(
         name=recipe.name,
         task="pixels in focus of one widefield image of a thick specimen",

@@ -26,7 +26,14 @@ from parfocal.nets.li2023 import (
 )
 from parfocal.segment.overlap import intersection_over_union
 from parfocal.segment.weak_labels import weak_labels
-from parfocal.simulate.thick_scenes import SEEN, Split, ThickScene, ThickSet, load_thick_scenes
+from parfocal.simulate.thick_scenes import (
+    SEEN,
+    TRUTH,
+    Split,
+    ThickScene,
+    ThickSet,
+    load_thick_scenes,
+)
 from parfocal.train.li2021_task import AdamSchedule
 from parfocal.train.loop import Batch, Judge
 from parfocal.train.losses import li2023_loss
@@ -199,7 +206,7 @@ class Li2023Task:
     @property
     def name(self) -> str:
         """The recipe and the phase, with all that decides the weights."""
-        return f"{self.phase} {self.recipe.model_dump_json(exclude={'members'})}"
+        return f"{self.phase} {self.recipe.model_dump_json(exclude={'members'})} {TRUTH}"
 
     @cached_property
     def examples(self) -> list[tuple[Tensor, Tensor]]:
