@@ -116,6 +116,12 @@ def test_two_models_are_made_and_a_killed_run_makes_the_same(scenes, tmp_path, m
     recipe = Li2023Recipe(**SMALL)
     whole = make_li2023(recipe, tmp_path / "whole", scenes=scenes)
     assert set(whole.metrics) == {"kept_step", "iou_weak", "iou_true"}
+    is_made = li2023_making.is_made
+    assert is_made(tmp_path / "whole", recipe, seed=0)
+    assert not is_made(tmp_path / "whole", recipe, seed=1)
+    with monkeypatch.context() as later:  # masks as another rule would make them
+        later.setattr(li2023_making, "TRUTH", "another truth")
+        assert not is_made(tmp_path / "whole", recipe, seed=0)
     early = load_model(tmp_path / "whole" / "pre-trained")[1]
     assert early.sha256 != whole.sha256
     assert not list((tmp_path / "whole").glob("*.ckpt"))
