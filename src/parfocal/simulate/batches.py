@@ -14,7 +14,7 @@ from parfocal.core.device import pick_device
 from parfocal.core.errors import InputError
 from parfocal.simulate.batch_noise import draw_exposures, noisy_counts
 from parfocal.simulate.object_pool import ObjectPool
-from parfocal.simulate.training_optics import LENGTHS, TrainingOptics
+from parfocal.simulate.training_optics import LENGTHS, SPHERICAL, TrainingOptics
 
 OBJECTS = ("beads", "nuclei", "filaments", "microtubules", "mitochondria", "epithelium")
 LEAST_PX = 16
@@ -41,6 +41,8 @@ class FieldBatch:
         Height of a second layer and its share of the light, 0 where there is one layer only.
     photons
         Electrons of each field's brightest pixel, less the background.
+    spherical_waves
+        Spherical aberration of each field in waves RMS.
     """
 
     images: Float[Tensor, "b n y x"]
@@ -52,6 +54,7 @@ class FieldBatch:
     second_height_um: Float[Tensor, " b"]
     second_share: Float[Tensor, " b"]
     photons: Float[Tensor, " b"]
+    spherical_waves: Float[Tensor, " b"]
 
     @property
     def defocus_um(self) -> Float[Tensor, " b"]:
@@ -201,6 +204,7 @@ class FieldBatches:
             part = {name: value[two] for name, value in optics.items()}
             second[two] = torch.fft.rfft2(self._optics.psfs((z_um - height[:, None])[two], part))
         places = {"z_um": z_um, "second_height_um": height, "second_share": share}
+        places["spherical_waves"] = optics["zernike_waves"][:, SPHERICAL]
         told = {name: optics[name] for name in LENGTHS}
         return told | places | {"first": first, "second": second}
 

@@ -62,11 +62,11 @@ class KeptImages:
 def exposed(
     images: Float[Tensor, "b n y x"], facts: Float[Tensor, "b f"], photons: Float[Tensor, " b"]
 ) -> FieldBatch:
-    """Counts of fields of one layer, with their facts, as a batch."""
+    """Counts of fields of one layer, with their facts, as a batch; aberrations are not told."""
     na, index, wavelength_um, pixel_um, *z_um = facts.to(images.device).unbind(1)
     none = torch.zeros_like(na)
     return FieldBatch(
         images=images, z_um=torch.stack(z_um, 1), na=na, index=index,
         wavelength_um=wavelength_um, pixel_um=pixel_um, second_height_um=none,
-        second_share=none, photons=photons.to(images.device),
+        second_share=none, photons=photons.to(images.device), spherical_waves=none,
     )  # fmt: skip

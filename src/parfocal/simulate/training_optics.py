@@ -11,6 +11,7 @@ from torch import Tensor
 from parfocal.optics.batches import pupil_psfs
 
 ZERNIKES = 15  # OSA indices 0 to 14
+SPHERICAL = 12
 WIDEST_RATIO = 0.95  # of NA to index
 SECTIONED = 0.25  # share of the optics
 SCAN_DEPTHS, SCAN_PX = 3.0, 32  # where the sharpest plane is looked for, and on what window
@@ -124,7 +125,7 @@ class TrainingOptics:
     def _aberrations(self, count: int) -> Float[Tensor, "b j"]:
         """Spherical aberration of SD 0.15 waves, other terms 0.03; a third have none."""
         waves = 0.03 * self.normal(count, ZERNIKES)
-        waves[:, 12] *= 5.0
+        waves[:, SPHERICAL] *= 5.0
         waves[:, [0, 1, 2, 4]] = 0.0
         return waves * (self.uniform(0.0, 1.0, count, 1) > 1 / 3)
 

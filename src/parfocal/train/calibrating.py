@@ -13,7 +13,7 @@ from parfocal.models.card import ModelCard
 from parfocal.predict.calibration import NORMAL_90, Calibration
 from parfocal.predict.pair_predictor import PairPredictor
 from parfocal.train.conformal import conformal_quantile, likeliest_floor
-from parfocal.train.held_out import FieldTrials, HeldOut, try_fields
+from parfocal.train.held_out import MOST_SPHERICAL, FieldTrials, HeldOut, try_fields
 
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 """Certainties below which a field could be declined."""
@@ -23,8 +23,9 @@ LEAST_ANSWERED = 0.1
 RULE = (
     f"an answer is given from the least certainty at which {100 * NEAR_SHARE:.0f} % of the "
     f"answered calibration fields are within {NEAR_DEPTHS:g} effective depths of field and at most "
-    f"{100 * MOST_WRONG_SIGNS:.0f} % of the signs beyond half a depth are wrong, to the counting "
-    "error; of two layers the nearer one is meant"
+    f"{100 * MOST_WRONG_SIGNS:.0f} % of the signs beyond half a depth are wrong; of two layers the "
+    f"nearer one is meant, and lenses with more than {MOST_SPHERICAL:g} waves of spherical "
+    "aberration are left out"
 )
 SIGNALS = (("dim", 0.0, 20.0), ("medium", 20.0, 145.0), ("bright", 145.0, math.inf))
 """Photons at the brightest pixel, in thirds of what is drawn."""
@@ -140,8 +141,7 @@ def _least_certainty(trials: FieldTrials, most_clear: float) -> tuple[float, boo
         near = float((np.abs(good.error) <= NEAR_DEPTHS).mean())
         beyond = int((np.abs(good.truth) > 0.5).sum())
         wrong = int(good.is_sign_wrong.sum())
-        most = MOST_WRONG_SIGNS * max(1, beyond)
-        if near >= NEAR_SHARE and wrong <= most + math.sqrt(most):
+        if near >= NEAR_SHARE and wrong <= MOST_WRONG_SIGNS * beyond:
             return least, True
     return last, False
 

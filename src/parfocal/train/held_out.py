@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Annotated, Any
 
 import numpy as np
@@ -26,6 +27,8 @@ UNSEEN = ("neurites", "hair_cells", "dense_tissue", "nematode")
 UNSEEN_CLEAR = ("phase_cells", "blood_smear", "tissue_section")
 """Specimens by transmitted light, which must be declined; likewise."""
 BATCH = 8
+MOST_SPHERICAL = 0.2
+"""Waves; beyond, a point is about equally sharp in two planes, and no one focus is right."""
 
 
 class HeldOut(BaseModel):
@@ -152,16 +155,22 @@ def try_fields(
         for number, kind in enumerate((*held_out.objects, *held_out.clear_objects)):
             is_fluorescence = number < len(held_out.objects)
             draw = _source(held_out, kind, seed=1000 * seed + number, predictor=predictor)
-            for first in range(0, held_out.fields, BATCH):
-                fields = draw()
-                for k in range(min(BATCH, held_out.fields - first)):
-                    if on_field is not None:
-                        on_field(kind)
-                    rows.append((kind, is_fluorescence, *_try_field(predictor, fields, k)))
+            for fields, k in islice(_sound(draw), held_out.fields):
+                if on_field is not None:
+                    on_field(kind)
+                rows.append((kind, is_fluorescence, *_try_field(predictor, fields, k)))
     finally:
         predictor.calibration = calibration
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     return FieldTrials(**dict(zip(COLUMNS, columns, strict=True)))
+
+
+def _sound(draw: Callable[[], FieldBatch]) -> Iterator[tuple[FieldBatch, int]]:
+    """Fields one by one, without those whose aberration leaves focus open."""
+    while True:
+        fields = draw()
+        for k in (fields.spherical_waves.abs() <= MOST_SPHERICAL).nonzero()[:, 0].tolist():
+            yield fields, k
 
 
 def _source(

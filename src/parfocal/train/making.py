@@ -32,6 +32,8 @@ LIMITS = (
     "Trained on simulated optics alone; on a microscope unlike them the interval may not hold.",
     "Answers need the optics: a wrong NA or pixel size gives wrong lengths.",
     "One image alone does not tell the side.",
+    "With more than 0.2 waves of spherical aberration (deep in a mismatched medium) a point has "
+    "two sharpest planes, and the interval holds for neither: such lenses did not set it.",
 )
 
 

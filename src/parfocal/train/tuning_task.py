@@ -16,6 +16,7 @@ from parfocal.data import LabelledStack, ShortStackPatches, useful_pairs
 from parfocal.predict.checks import effective_depth_um
 from parfocal.predict.pairs import resample, resampling
 from parfocal.simulate.batches import FieldBatch
+from parfocal.simulate.kept_images import exposed
 from parfocal.train.labelling import patch_side_px
 from parfocal.train.loop import Batch, Schedule
 from parfocal.train.pair_task import PairRecipe, PairTask
@@ -111,13 +112,8 @@ class StackBatches:
             optics.append(
                 (setup.na, setup.immersion_index, setup.wavelength_um, setup.pixel_um / share)
             )
-        na, index, wavelength_um, pixel_um = torch.tensor(optics).unbind(1)
-        none = torch.zeros_like(na)
-        return FieldBatch(
-            images=torch.stack(images), z_um=torch.stack(z_um), na=na, index=index,
-            wavelength_um=wavelength_um, pixel_um=pixel_um, second_height_um=none,
-            second_share=none, photons=none,
-        )  # fmt: skip
+        facts = torch.cat([torch.tensor(optics), torch.stack(z_um)], 1)
+        return exposed(torch.stack(images), facts, torch.zeros(len(facts)))
 
 
 def _turned(images: Tensor, kind: int) -> Tensor:
