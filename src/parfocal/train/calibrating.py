@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from parfocal.models.card import ModelCard
 from parfocal.predict.calibration import NORMAL_90, Calibration
 from parfocal.predict.pair_predictor import PairPredictor
-from parfocal.train.conformal import conformal_quantile, likeliest_floor
+from parfocal.train.conformal import conformal_quantile, safest_floor
 from parfocal.train.held_out import MOST_SPHERICAL, FieldTrials, HeldOut, try_fields
 
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 """Certainties below which a field could be declined."""
 NEAR_DEPTHS, NEAR_SHARE = 1.5, 0.95
 MOST_WRONG_SIGNS = 0.01
+LEAST_FLOOR = 0.4
+"""Effective depths of field by which a lens may differ from what is told of it, however sure the
+networks are; the width over all answers is set by the held-out fields whatever this is."""
 LEAST_ANSWERED = 0.1
 RULE = (
     f"an answer is given from the least certainty at which {100 * NEAR_SHARE:.0f} % of the "
@@ -41,9 +44,10 @@ def calibrate(trials: FieldTrials, start: Calibration) -> tuple[Calibration, tup
     """Choose when to answer, and widen the intervals until nine of ten hold [Papadopoulos2002]_.
 
     First the evidence of transmitted light, then the least certainty (``RULE``), then the floor of
-    the spread by the likelihood of the answers' errors, then the width by split conformal
-    prediction, for thirds of the signal and halves of the filling each of its own: the truth of a
-    further field of the same kinds is inside with a chance of 90 %, whatever the networks' faults.
+    the spread by the likelihood of the answers' errors (``safest_floor``), then the width by split
+    conformal prediction, for thirds of the signal and halves of the filling each of its own: the
+    truth of a further field of the same kinds is inside with a chance of 90 %, whatever the
+    networks' faults.
 
     Parameters
     ----------
@@ -76,7 +80,7 @@ def calibrate(trials: FieldTrials, start: Calibration) -> tuple[Calibration, tup
             "are needed."
         )
         return start.model_copy(update=chosen | {"widen": NORMAL_90}), (*faults,)
-    floor = likeliest_floor(size, good.spread)
+    floor = max(safest_floor(size, good.spread), LEAST_FLOOR)
     ratio = size / np.hypot(good.spread, floor)
     chosen |= {"floor": floor, "widen": max(conformal_quantile(ratio), 1e-3)}
     chosen |= {

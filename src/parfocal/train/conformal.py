@@ -25,11 +25,32 @@ def conformal_quantile(values: NDArray[Any]) -> float:
     return math.inf if rank > len(values) else float(np.sort(values)[rank - 1])
 
 
-def likeliest_floor(size: NDArray[Any], spread: NDArray[Any]) -> float:
-    """The floor of the spread under which errors of these sizes are likeliest."""
-    return min(FLOORS, key=lambda floor: _misfit(size, np.hypot(spread, floor)))
+def safest_floor(size: NDArray[Any], spread: NDArray[Any]) -> float:
+    """The largest floor of the spread that is as likely as any, to one standard error.
+
+    Where the errors do not tell, the larger floor is safer: it stands for what a microscope does
+    that no network of the ensemble doubts.
+
+    Examples
+    --------
+    >>> safest_floor(np.full(100, 0.3), np.linspace(0.28, 0.32, 100))
+    0.5
+    >>> safest_floor(np.linspace(0.01, 1.0, 100), np.linspace(0.01, 1.0, 100))
+    0.02
+    """
+    costs = {floor: _misfits(size, np.hypot(spread, floor)) for floor in FLOORS}
+    best = min(costs.values(), key=lambda cost: float(cost.mean()))
+    as_good = [
+        floor
+        for floor, cost in costs.items()
+        if (cost - best).mean() <= (cost - best).std() / math.sqrt(len(size))
+    ]
+    return max(as_good)
 
 
-def _misfit(size: NDArray[Any], scale: NDArray[Any]) -> float:
-    """Less the likelihood of Laplace errors of these scales, times the best common factor."""
-    return float(np.log(scale).mean() + np.log(np.maximum((size / scale).mean(), 1e-12)))
+def _misfits(size: NDArray[Any], scale: NDArray[Any]) -> NDArray[Any]:
+    """Less the likelihood of each as a Laplace error of its scale, times the best common factor."""
+    ratio = size / scale
+    costs: NDArray[Any] = np.log(scale) + ratio / max(float(ratio.mean()), 1e-12)
+    costs += math.log(max(float(ratio.mean()), 1e-12))
+    return costs

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from parfocal.refocus.trust import RefocusCalibration, passes, verdict_facts, verdict_of
-from parfocal.train.conformal import conformal_quantile, likeliest_floor
+from parfocal.train.conformal import conformal_quantile, safest_floor
 from parfocal.train.refocus_trials import RefocusTrial, rank_correlation
 
 MOST_CLEAR_ANSWERED = 0.02
@@ -48,7 +48,7 @@ def calibrate_refocus(
     size = np.array([abs(trial.centre - trial.dof) for trial in near])
     spread = np.array([trial.spread for trial in near])
     if math.isfinite(conformal_quantile(size)):
-        floor = likeliest_floor(size, spread)
+        floor = safest_floor(size, spread)
         widen = conformal_quantile(size / np.hypot(spread, floor))
         chosen |= {"floor_dof": floor, "widen": max(widen, 1e-3)}
     else:

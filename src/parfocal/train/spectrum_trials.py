@@ -17,7 +17,7 @@ from parfocal.predict.posterior import centre, spread
 from parfocal.predict.spectrum import window_px
 from parfocal.predict.spectrum_predictor import SpectrumCalibration, SpectrumPredictor
 from parfocal.simulate.led_fields import LedFields, simulate_led_stack
-from parfocal.train.conformal import conformal_quantile, likeliest_floor
+from parfocal.train.conformal import conformal_quantile, safest_floor
 
 STEP = 0.025
 THRESHOLDS = tuple(round(STEP * k, 3) for k in range(1, 40))
@@ -182,7 +182,7 @@ def calibrate_led(
         floor, widen = _widest(good.kinds, np.abs(good.error)), 1.0
     else:
         size = np.abs(good.error)
-        floor = likeliest_floor(size, good.spread)
+        floor = safest_floor(size, good.spread)
         widen = _widest(good.kinds, size / np.hypot(good.spread, floor))
     if not math.isfinite(floor * widen):
         faults.append(
