@@ -222,6 +222,8 @@ def _hand_over(run: _Run) -> None:
     """Write and print what was asked for."""
     request, faults = run.request, run.faults.failed
     if run.page is not None and request.report is not None:
+        for line in run.scores:
+            run.page.remark(f"{line}.")
         write_text(request.report, run.page.page(_header(run), failed=faults))
     text = None
     if request.form == "json":
@@ -253,5 +255,5 @@ def _header(run: _Run) -> ReportHeader:
         version=__version__,
         command=shlex.join(["parfocal", *sys.argv[1:]]),
         settings=settings,
-        introduction=" ".join([words, *(f"{line}." for line in run.scores)]),
+        introduction=words,
     )

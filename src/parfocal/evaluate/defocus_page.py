@@ -21,7 +21,7 @@ from parfocal.evaluate.defocus_fields import (
     verdict_text,
 )
 from parfocal.evaluate.defocus_figure import FULL, distribution_svg, patch_map, trials_svg
-from parfocal.evaluate.sheet import ReportHeader
+from parfocal.evaluate.sheet import ReportHeader, bullets, in_micrometres
 from parfocal.models.card import ModelCard
 
 MANY_FIELDS = 50
@@ -203,10 +203,15 @@ class DefocusPage:
     def __init__(self, card: ModelCard | None = None) -> None:
         self._card = card
         self._fields = Collected(WORDS)
+        self._remarks: list[str] = []
 
     def add(self, record: DefocusRecord, image: Float[np.ndarray, "y x"]) -> None:
         """Draw one field over its first image, which may be forgotten afterwards."""
         self._fields.add(record, lambda anchor: field_section(record, image, anchor))
+
+    def remark(self, text: str) -> None:
+        """Say something of a whole stack, below the figure of its predictions."""
+        self._remarks.append(text)
 
     def body(self) -> str:
         """Trials where focus is known, the table, and the fields."""
@@ -218,6 +223,8 @@ class DefocusPage:
                 "triangles on the axis were declined. The dashed line is truth.</figcaption>"
                 "</figure>"
             )
+        if self._remarks:
+            trials += bullets([in_micrometres(text) for text in self._remarks])
         model = "" if self._card is None else card_section(self._card)
         return f"{trials}{self._fields.body()}{model}"
 
