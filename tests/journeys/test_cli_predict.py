@@ -177,6 +177,9 @@ def test_every_pair_of_a_stack_is_held_against_its_own_focus(parfocal, write, tm
     )
     assert status == 0
     assert "8 of 8 pairs answered; median |error|" in out
+    # The stand-in always says that focus is half-way: whatever the NA, it does not follow the stage.
+    line = "answers move 0.00 um for each um of the stage, and no NA explains that"
+    assert line in out
     own = re.search(r"the stack's own focus is z = ([\d.]+) um", out)
     assert float(own[1]) == pytest.approx(12.6, abs=0.3)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "o.csv").read_text())))
@@ -184,6 +187,7 @@ def test_every_pair_of_a_stack_is_held_against_its_own_focus(parfocal, write, tm
     assert float(rows[0]["known_um"]) == pytest.approx(-12.6, abs=0.3)
     text = page.read_text(encoding="utf-8")
     assert "Predicted and known" in text
+    assert line.replace(" um", " µm") in text
     assert text.count("<section") == 9  # pairs and the model
 
 
