@@ -177,7 +177,7 @@ def test_every_pair_of_a_stack_is_held_against_its_own_focus(parfocal, write, tm
     )
     assert status == 0
     assert "8 of 8 pairs answered; median |error|" in out
-    # The stand-in always says that focus is half-way: whatever the NA, it does not follow the stage.
+    # The stand-in always says that focus is half-way: it never follows the stage.
     line = "answers move 0.00 um for each um of the stage, and no NA explains that"
     assert line in out
     own = re.search(r"the stack's own focus is z = ([\d.]+) um", out)

@@ -96,7 +96,7 @@ class SolidFields:
         slices = self._balls(thickness_px) if is_balls else self._tissue()
         step_um = thickness_px / SLICES * float(optics["pixel_um"])
         heights_um = (torch.arange(SLICES) - (SLICES - 1) / 2) * step_um
-        heights_um = heights_um - (fine_energy(slices) * heights_um).sum()
+        heights_um = heights_um - mean_height(slices, heights_um)
         away_um = (optics["z_um"][0, :, None] - heights_um).flatten()
         psfs = self._optics.psfs(away_um[None], optics)
         psfs = psfs.reshape(self.images, SLICES, self.size_px, self.size_px)
@@ -169,6 +169,21 @@ def in_slices(
     half = (radius_px**2 - square_px).clamp(min=0.0).sqrt()
     reached = torch.minimum(torch.maximum(edges_px[:, None, None], -half), half)
     return reached.diff(dim=0)
+
+
+def mean_height(
+    slices: Float[Tensor, "k y x"], heights_um: Float[Tensor, " k"]
+) -> Float[Tensor, ""]:
+    """Where a body of slices is in focus: their mean height by the energy of what is fine.
+
+    Examples
+    --------
+    >>> slices = torch.zeros(2, 4, 4)
+    >>> slices[0, 0, 0], slices[1, 0, 0] = 1.0, 3.0
+    >>> mean_height(slices, torch.tensor([0.0, 10.0]))
+    tensor(9.)
+    """
+    return (fine_energy(slices) * heights_um).sum()
 
 
 def fine_energy(slices: Float[Tensor, "k y x"]) -> Float[Tensor, " k"]:

@@ -65,6 +65,13 @@ def test_few_answers_or_a_short_range_say_nothing():
     assert stage_scale([0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0], depth_um=2.0) is None
 
 
+def test_answers_nearer_than_a_depth_are_not_compared():
+    # Twenty planes 0.1 um apart, along which answers drift five times too far.
+    near = [k * 0.1 for k in range(20)] + [4.0, 8.0]
+    steep = [k * 0.5 for k in range(20)] + [4.0, 8.0]
+    assert stage_scale(near, steep, depth_um=2.0) < 1.5
+
+
 def test_a_scale_that_no_aperture_explains_has_none():
     class Stubborn(Toy):
         def predict(self, images, *, spacing_um=None, setup=None):

@@ -58,6 +58,29 @@ def test_the_image_nearer_to_focus_is_the_finer_one():
     assert right > 0.8 * total
 
 
+def test_focus_of_each_body_is_the_height_of_its_fine_slices(monkeypatch):
+    source = SolidFields(size_px=48, seed=6, kept=1, objects=("beads",))
+    asked: list[torch.Tensor] = []
+    drawn = source._optics.psfs
+
+    def psfs(away_um, optics):
+        asked.append(optics["z_um"][0, 0] - away_um[0, :SLICES])
+        return drawn(away_um, optics)
+
+    def top_alone(thickness_px):
+        slices = torch.zeros(SLICES, 48, 48)
+        slices[-1, 20:24, 20:24] = 1.0
+        return slices
+
+    monkeypatch.setattr(source._optics, "psfs", psfs)
+    monkeypatch.setattr(source, "_balls", top_alone)
+    monkeypatch.setattr(source, "_tissue", lambda: top_alone(1.0))
+    source._make()
+    # The slice that holds all detail is at height 0, the others below it.
+    assert float(asked[0][-1]) == pytest.approx(0.0, abs=1e-4)
+    assert bool((asked[0][:-1] < -0.01).all())
+
+
 def test_energy_is_a_share_and_constant_slices_have_none():
     slices = torch.ones(3, 8, 8)
     assert not bool(fine_energy(slices).any())

@@ -10,7 +10,14 @@ from parfocal.predict.checks import effective_depth_um
 from parfocal.predict.pair_predictor import FieldFacts, PairPredictor
 from parfocal.simulate.batches import FieldBatches
 from parfocal.train.calibrating import LEAST_FLOOR, calibrate, measure_answers
-from parfocal.train.held_out import FieldTrials, HeldOut, _nearest_layer, try_fields
+from parfocal.train.held_out import (
+    MOST_SPHERICAL,
+    FieldTrials,
+    HeldOut,
+    _nearest_layer,
+    _sound,
+    try_fields,
+)
 
 
 def _trials(count=2000, *, seed=0, spread=None, error=None, certainty=None, found=None):
@@ -86,6 +93,19 @@ def test_too_few_answers_leave_the_interval_as_it_was_and_say_so():
     calibration, faults = calibrate(_trials(20, found=clear), Calibration())
     assert calibration.widen == Calibration().widen
     assert any("not calibrated: 8" in fault for fault in faults)
+
+
+def test_lenses_with_two_sharpest_planes_set_no_interval():
+    draw = FieldBatches(batch=16, size_px=32, objects=("neurites",), textures=0, reuse=1).draw
+    batches = [draw() for _ in range(3)]
+    waves = torch.cat([batch.spherical_waves for batch in batches]).abs()
+    assert bool((waves > MOST_SPHERICAL).any())
+    left = iter(batches)
+    chosen = []
+    with pytest.raises(RuntimeError):  # there are no more batches
+        chosen.extend(float(b.spherical_waves[k]) for b, k in _sound(lambda: next(left)))
+    assert len(chosen) == int((waves <= MOST_SPHERICAL).sum())
+    assert max(map(abs, chosen)) <= MOST_SPHERICAL
 
 
 def test_metrics_count_answers_by_kind_and_by_signal():
