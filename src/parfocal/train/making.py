@@ -180,7 +180,8 @@ def _card(
         recipe=recipe.model_dump(mode="json"),
         commit=code_revision(),
         seed=seed,
-        data=f"{pairs} simulated pairs a member, of {', '.join(recipe.objects)} and textures. "
+        data=f"{pairs} simulated pairs a member, of {', '.join(recipe.objects)} and textures, "
+        f"{100 * recipe.solid:.0f} % of bodies as thick as they are wide. "
         f"Calibrated and measured on simulated fields of {held_out.size_px} px of {unseen}, which "
         f"training never saw ({held_out.fields} of each for either; errors and widths in effective "
         f"depths of field). Rule: {RULE}.",
