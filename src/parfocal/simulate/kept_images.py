@@ -49,14 +49,25 @@ class KeptImages:
             self._bank[self._drawn // 2 % self._kept] = self._make()
         self._drawn += 1
         picked = torch.randint(len(self._bank), (count,), generator=self._generator).tolist()
-        light = torch.stack([self._turned(self._bank[k][0]) for k in picked])
-        return light, torch.stack([self._bank[k][1] for k in picked])
+        light = []
+        for k in picked:
+            kind = int(torch.randint(8, (), generator=self._generator))
+            light.append(turned(self._bank[k][0], kind))
+        return torch.stack(light), torch.stack([self._bank[k][1] for k in picked])
 
-    def _turned(self, images: Float[Tensor, "n y x"]) -> Float[Tensor, "n y x"]:
-        kind = int(torch.randint(8, (), generator=self._generator))
-        images = images.flip(-1) if kind & 1 else images
-        images = images.flip(-2) if kind & 2 else images
-        return images.mT if kind & 4 else images
+
+def turned(images: Float[Tensor, "*n y x"], kind: int) -> Float[Tensor, "*n v u"]:
+    """One of eight orientations, 0 to 7.
+
+    Examples
+    --------
+    >>> square = torch.tensor([[1, 2], [3, 4]]) + 0.0
+    >>> len({tuple(turned(square, kind).flatten().tolist()) for kind in range(8)})
+    8
+    """
+    images = images.flip(-1) if kind & 1 else images
+    images = images.flip(-2) if kind & 2 else images
+    return images.mT if kind & 4 else images
 
 
 def exposed(

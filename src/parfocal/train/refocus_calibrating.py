@@ -126,7 +126,7 @@ def _pass_chance(
 
 
 def _is_passed(trial: RefocusTrial, calibration: RefocusCalibration) -> bool:
-    half = calibration.widen * math.hypot(trial.spread, calibration.floor_dof)
+    half = _half_width(trial, calibration)
     return passes(
         (max(0.0, trial.centre - half), trial.centre + half),
         gain=trial.gain,
@@ -213,8 +213,12 @@ def measure_images(
 
 
 def _is_inside(trial: RefocusTrial, calibration: RefocusCalibration) -> bool:
-    half = calibration.widen * math.hypot(trial.spread, calibration.floor_dof)
-    return abs(trial.centre - trial.dof) <= half
+    return abs(trial.centre - trial.dof) <= _half_width(trial, calibration)
+
+
+def _half_width(trial: RefocusTrial, calibration: RefocusCalibration) -> float:
+    """Half the 90 % interval of |defocus|."""
+    return calibration.widen * math.hypot(trial.spread, calibration.floor_dof)
 
 
 def _ranked(trials: Sequence[RefocusTrial]) -> float:

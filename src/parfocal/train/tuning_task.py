@@ -16,7 +16,7 @@ from parfocal.data import LabelledStack, ShortStackPatches, useful_pairs
 from parfocal.predict.checks import effective_depth_um
 from parfocal.predict.pairs import resample, resampling
 from parfocal.simulate.batches import FieldBatch
-from parfocal.simulate.kept_images import exposed
+from parfocal.simulate.kept_images import exposed, turned
 from parfocal.train.labelling import patch_side_px
 from parfocal.train.loop import Batch, Schedule
 from parfocal.train.pair_task import PairRecipe, PairTask
@@ -106,7 +106,7 @@ class StackBatches:
             item = items.start + int(torch.randint(len(items), (), generator=dice))
             patch, share = self.patches[item], self.shares[stack]
             small = resample(patch.images, share)[..., : self.side_px, : self.side_px]
-            images.append(_turned(small, int(torch.randint(8, (), generator=dice))))
+            images.append(turned(small, int(torch.randint(8, (), generator=dice))))
             z_um.append(patch.defocus_um)
             setup = self.stacks[stack].setup
             optics.append(
@@ -114,13 +114,6 @@ class StackBatches:
             )
         facts = torch.cat([torch.tensor(optics), torch.stack(z_um)], 1)
         return exposed(torch.stack(images), facts, torch.zeros(len(facts)))
-
-
-def _turned(images: Tensor, kind: int) -> Tensor:
-    """One of eight orientations."""
-    images = images.flip(-1) if kind & 1 else images
-    images = images.flip(-2) if kind & 2 else images
-    return images.mT if kind & 4 else images
 
 
 class TuningTask:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from parfocal.predict.pairs import bin_centres
+from parfocal.simulate.kept_images import turned
 from parfocal.train.pair_task import PairTask
 from parfocal.train.tuning_task import StackBatches, TuningRecipe, TuningTask, digest
 from tests.fabricate.labelled import DEPTH_UM, PAIR, STEP_UM, known_stack
@@ -84,10 +85,9 @@ def test_small_fields_give_small_patches():
 
 @pytest.mark.parametrize("kind", range(8))
 def test_eight_orientations_keep_the_pixels(kind):
-    from parfocal.train.tuning_task import _turned
 
     image = torch.arange(9.0).reshape(1, 3, 3)
-    turned = _turned(image, kind)
-    assert sorted(turned.flatten().tolist()) == list(range(9))
-    others = [_turned(image, other) for other in range(8) if other != kind]
-    assert not any(torch.equal(turned, other) for other in others)
+    one = turned(image, kind)
+    assert sorted(one.flatten().tolist()) == list(range(9))
+    others = [turned(image, other) for other in range(8) if other != kind]
+    assert not any(torch.equal(one, other) for other in others)
