@@ -21,7 +21,7 @@ from parfocal.evaluate.defocus_fields import (
     verdict_text,
 )
 from parfocal.evaluate.defocus_figure import FULL, distribution_svg, patch_map, trials_svg
-from parfocal.evaluate.sheet import ReportHeader, bullets, in_micrometres
+from parfocal.evaluate.sheet import ReportHeader, bullets
 from parfocal.models.card import ModelCard
 
 MANY_FIELDS = 50
@@ -224,7 +224,7 @@ class DefocusPage:
                 "</figure>"
             )
         if self._remarks:
-            trials += bullets([in_micrometres(text) for text in self._remarks])
+            trials += bullets(self._remarks)
         model = "" if self._card is None else card_section(self._card)
         return f"{trials}{self._fields.body()}{model}"
 

@@ -121,8 +121,14 @@ def tally(boxes: Sequence[tuple[str, str, int]], *, failed: int = 0) -> str:
 
 
 def bullets(lines: Sequence[str]) -> str:
-    """Sentences, one to a bullet."""
-    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in lines) + "</ul>"
+    """Sentences, one to a bullet; um becomes µm.
+
+    Examples
+    --------
+    >>> bullets(["a & b", "3 um"])
+    '<ul><li>a &amp; b</li><li>3 µm</li></ul>'
+    """
+    return "<ul>" + "".join(f"<li>{escape(in_micrometres(text))}</li>" for text in lines) + "</ul>"
 
 
 def number_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -85,7 +85,6 @@ def test_small_fields_give_small_patches():
 
 @pytest.mark.parametrize("kind", range(8))
 def test_eight_orientations_keep_the_pixels(kind):
-
     image = torch.arange(9.0).reshape(1, 3, 3)
     one = turned(image, kind)
     assert sorted(one.flatten().tolist()) == list(range(9))
