@@ -1,4 +1,4 @@
-"""From three planes to the chance that each pixel of the middle one is in focus."""
+"""From a few planes to the chance that each pixel of the middle one is in focus."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from parfocal.nets.refocus_unet import Block
 
-FACTS = 8
-"""Numbers that describe the three planes to the network; see ``segment.planes``."""
+FACTS, FACTS_EACH = 4, 2
+"""Numbers that tell of the optics, and of each neighbour of the middle plane."""
 STEP = 2
 """Pixels that are folded into channels, along y and along x."""
 
@@ -26,9 +26,11 @@ class FocusUnet(nn.Module):
     widths
         Channels of the levels; the first has half the sampling of the planes, and each that
         follows half of that before it.
-    facts, hidden
-        Numbers that describe the planes, and units of the layer that turns them into a gain and
-        an offset for each channel.
+    each_side
+        Planes below the one that is judged, and as many above.
+    hidden
+        Units of the layer that turns the numbers that describe the planes into a gain and an
+        offset for each channel.
 
     Notes
     -----
@@ -40,19 +42,20 @@ class FocusUnet(nn.Module):
     Examples
     --------
     >>> network = FocusUnet(widths=(4, 8)).eval()
-    >>> network(torch.zeros(1, 3, 16, 16), torch.zeros(1, FACTS)).shape
+    >>> network(torch.zeros(1, 3, 16, 16), torch.zeros(1, network.facts)).shape
     torch.Size([1, 16, 16])
     """
 
     def __init__(
-        self, *, widths: Sequence[int] = (32, 64, 96, 128), facts: int = FACTS, hidden: int = 32
+        self, *, widths: Sequence[int] = (32, 64, 96, 128), each_side: int = 1, hidden: int = 32
     ) -> None:
         super().__init__()
-        self.widths = tuple(widths)
+        self.widths, self.each_side = tuple(widths), each_side
+        self.facts = FACTS + FACTS_EACH * 2 * each_side
         self.fold = nn.PixelUnshuffle(STEP)
-        self.stem = nn.Conv2d(3 * STEP**2, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d((1 + 2 * each_side) * STEP**2, widths[0], 3, padding=1)
         self.told = nn.Sequential(
-            nn.Linear(facts, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 2 * sum(widths))
+            nn.Linear(self.facts, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 2 * sum(widths))
         )
         self.down = nn.ModuleList(Block(width) for width in widths)
         pairs = list(pairwise(widths))
@@ -82,7 +85,7 @@ class FocusUnet(nn.Module):
         return int(STEP * (reach + 1))
 
     def forward(
-        self, planes: Float[Tensor, "b 3 y x"], facts: Float[Tensor, "b f"]
+        self, planes: Float[Tensor, "b c y x"], facts: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b y x"]:
         """Logits of the middle plane's pixels."""
         told = self.told(facts).split([2 * width for width in self.widths], 1)

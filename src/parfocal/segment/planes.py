@@ -1,4 +1,4 @@
-"""Planes as the network takes them: each with a neighbour below and above, on one scale."""
+"""Planes as the network takes them: each with neighbours below and above, on one scale."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from parfocal.core.setup import OpticalSetup
 
 LEAST_APART = 0.75
 """Depths of field that neighbours are apart, where the stack has such planes."""
-FACTS = 8
 FINEST_PIXEL, COARSEST_PIXEL = 0.2, 1.2
 """Pixels that were trained, in wavelength / NA."""
 USUAL_PIXEL = 0.4
@@ -63,44 +62,63 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Numbers of the planes below and above one, and their distances in um; None at an end."""
+    """Numbers of the planes beside one, from the lowest to the highest, and how far they are.
 
-    below: int | None
-    above: int | None
-    below_um: float = 0.0
-    above_um: float = 0.0
+    None, at no distance, where the stack has no such plane.
+    """
+
+    numbers: tuple[int | None, ...]
+    apart_um: tuple[float, ...]
 
 
-def neighbours(z_um: Float[np.ndarray, " z"], depth_um: float | None) -> list[Neighbours]:
-    """For each plane the one below and the one above by which it is judged.
+def neighbours(
+    z_um: Float[np.ndarray, " z"], depth_um: float | None, *, each_side: int = 1
+) -> list[Neighbours]:
+    """For each plane those below and those above by which it is judged.
 
-    They are the nearest that are at least ``LEAST_APART`` depths of field away; where there is
-    none so far, the last plane on that side. Without a depth of field the next planes.
+    The first on a side is the nearest that is at least ``LEAST_APART`` depths of field away, the
+    next the nearest that is as far beyond the first; where there is none so far, the last plane
+    on that side. Without a depth of field the next planes.
 
     Examples
     --------
-    >>> [(n.below, n.above) for n in neighbours(np.array([0.0, 1.0, 2.0]), depth_um=2.0)]
+    >>> [near.numbers for near in neighbours(np.array([0.0, 1.0, 2.0]), depth_um=2.0)]
     [(None, 2), (0, 2), (0, None)]
     """
     order = np.argsort(z_um)
     least_um = 0.0 if depth_um is None else LEAST_APART * depth_um
     found = []
     for here_um in z_um:
-        sides: list[tuple[int | None, float]] = []
-        for beyond in (order[z_um[order] < here_um][::-1], order[z_um[order] > here_um]):
-            apart_um = np.abs(z_um[beyond] - here_um)
-            far = np.flatnonzero(apart_um >= least_um)
-            chosen = int(far[0]) if len(far) else len(beyond) - 1
-            sides.append(
-                (int(beyond[chosen]), float(apart_um[chosen])) if len(beyond) else (None, 0.0)
-            )
-        (below, below_um), (above, above_um) = sides
-        found.append(Neighbours(below, above, below_um, above_um))
+        below, above = (
+            _one_side(z_um, beyond, here_um, least_um, each_side)
+            for beyond in (order[z_um[order] < here_um][::-1], order[z_um[order] > here_um])
+        )
+        numbers = (*below[::-1], *above)
+        apart_um = [0.0 if one is None else float(abs(z_um[one] - here_um)) for one in numbers]
+        found.append(Neighbours(numbers, tuple(apart_um)))
     return found
 
 
+def _one_side(
+    z_um: Float[np.ndarray, " z"],
+    beyond: NDArray[np.intp],
+    here_um: float,
+    least_um: float,
+    count: int,
+) -> list[int | None]:
+    """Planes on one side, the nearest first; ``beyond`` are all there, the nearest first."""
+    chosen: list[int | None] = []
+    from_um = here_um
+    while len(chosen) < count and len(beyond):
+        far = np.flatnonzero(np.abs(z_um[beyond] - from_um) >= least_um)
+        place = int(far[0]) if len(far) else len(beyond) - 1
+        chosen.append(int(beyond[place]))
+        from_um, beyond = float(z_um[beyond[place]]), beyond[place + 1 :]
+    return chosen + [None] * (count - len(chosen))
+
+
 def plane_facts(
-    *, pixel: Tensor, ratio: Tensor, below: Tensor, above: Tensor, optics: Tensor, z: Tensor
+    *, pixel: Tensor, ratio: Tensor, apart: Float[Tensor, "b n"], optics: Tensor, z: Tensor
 ) -> Float[Tensor, "b f"]:
     """What the network is told of each plane.
 
@@ -108,22 +126,23 @@ def plane_facts(
     ----------
     pixel, ratio
         Pixel in wavelength / NA, NA over index; not looked at where ``optics`` is 0.
-    below, above
-        Distances of the neighbours in depths of field, 0 where there is none; their lengths are
-        not looked at where ``z`` is 0.
+    apart
+        Distances of the neighbours in depths of field, from the lowest to the highest, 0 where
+        there is none; their lengths are not looked at where ``z`` is 0.
     optics, z
         1 where the optics, and the distances, are known; else 0.
 
     Examples
     --------
-    >>> one, none = torch.ones(1), torch.zeros(1)
-    >>> plane_facts(pixel=one, ratio=0.5 * one, below=none, above=2 * one, optics=one, z=one)
+    >>> one = torch.ones(1)
+    >>> apart = torch.tensor([[0.0, 2.0]])
+    >>> plane_facts(pixel=one, ratio=0.5 * one, apart=apart, optics=one, z=one)
     tensor([[1.0000, 0.0000, 0.5000, 1.0000, 0.0000, 0.0000, 1.0000, 0.6931]])
     """
-    far = [torch.where(side * z > 0, side.clamp(0.1, 10.0).log(), 0.0) for side in (below, above)]
-    there = [(side > 0).to(pixel.dtype) for side in (below, above)]
-    told = [optics, pixel.clamp(min=1e-3).log() * optics, ratio * optics, z]
-    return torch.stack([*told, there[0], far[0], there[1], far[1]], 1)
+    far = torch.where(apart * z[:, None] > 0, apart.clamp(0.1, 10.0).log(), 0.0)
+    there = (apart > 0).to(pixel.dtype)
+    told = torch.stack([optics, pixel.clamp(min=1e-3).log() * optics, ratio * optics, z], 1)
+    return torch.cat([told, torch.stack([there, far], 2).flatten(1)], 1)
 
 
 def as_array(values: Tensor) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from parfocal.core.stack import FocalStack
 from parfocal.models.card import ModelCard
 from parfocal.nets.fast import computes_bfloat16, fast_copy
 from parfocal.nets.focus_unet import FocusUnet
-from parfocal.segment.triples import PlaneTriples
+from parfocal.segment.plane_reader import PlaneReader
 
 TILE_PX = 1024
 
@@ -42,6 +42,7 @@ class UnetSegmenter:
         if not isinstance(self.network, FocusUnet):
             raise TypeError(f"A UnetSegmenter runs a FocusUnet, not a {type(self.network)}.")
         self.grain_px, self.reach_px = self.network.grain_px, self.network.reach_px
+        self.each_side = self.network.each_side
         narrow = computes_bfloat16(self.device)
         dtype = torch.bfloat16 if narrow else torch.float32
         self._quick = fast_copy(self.network, dtype=dtype, at_once=None).to(self.device)
@@ -75,14 +76,14 @@ class UnetSegmenter:
         orientations
             1, or 8 for the mean over all turns and mirrors of the planes.
         """
-        triples = PlaneTriples(stack, setup, is_dark=is_dark)
+        reader = PlaneReader(stack, setup, is_dark=is_dark, each_side=self.each_side)
         for number in range(stack.shape[0]):
-            planes, facts = triples.read(number)
+            planes, facts = reader.read(number)
             chance = self._whole(planes, facts.to(self.device), tile_px, orientations)
-            yield triples.unbinned(chance)
+            yield reader.unbinned(chance)
 
     def _whole(
-        self, planes: Float[Tensor, "3 y x"], facts: Tensor, tile_px: int, orientations: int
+        self, planes: Float[Tensor, "c y x"], facts: Tensor, tile_px: int, orientations: int
     ) -> Float[Tensor, "y x"]:
         """Chances of one plane, tile by tile; turned back where it was turned."""
         if orientations == 1:
@@ -97,7 +98,7 @@ class UnetSegmenter:
 
     @torch.inference_mode()
     def _tiled(
-        self, planes: Float[Tensor, "3 y x"], facts: Tensor, tile_px: int
+        self, planes: Float[Tensor, "c y x"], facts: Tensor, tile_px: int
     ) -> Float[Tensor, "y x"]:
         grain, size_y, size_x = self.grain_px, *planes.shape[1:]
         halo = -(-self.reach_px // grain) * grain

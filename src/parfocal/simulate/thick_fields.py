@@ -1,4 +1,4 @@
-"""Training batches of thick specimens: three planes of one field, and which pixels are in focus."""
+"""Training batches of thick specimens: a few planes of a field, and which pixels are in focus."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ OPTICS_KEPT = 16
 DRAWS_EACH = 32  # batches between two sets of optics
 SECTIONED = 0.25  # share of the optics that light, or see, a layer only
 APART = (1, 2, 2, 2, 3, 3, 4, 6)  # steps between neighbouring planes that are drawn
+EVEN = 0.8  # share of the farther neighbours that are as far from the nearer as these are
 FAINTEST = (0.06, 0.1, 0.16)
 """Of the brightest structure: what three annotators call too faint to count."""
 EMPTY = 0.05  # share of fields that hold nothing
@@ -49,25 +50,26 @@ class ThickBatch:
     Parameters
     ----------
     images
-        Electrons: the middle plane and its neighbours, in order of rising stage z.
+        Electrons: the middle plane among its neighbours, in order of rising stage z.
     dark, bright
         The least and the largest light of the field's whole stack, in the same unit.
     mask
         Share of right annotators who call a pixel of the middle plane in focus: all of them see
         structure within half a depth of field, but differ in what is too faint to count.
-    step
-        Distance of the planes in depths of field, n * wavelength / NA^2.
+    apart
+        Distances of the neighbours from the middle plane, in the same order, in depths of field,
+        n * wavelength / NA^2.
     pixel
         Pixel in wavelength / NA.
     ratio
         NA over the index.
     """
 
-    images: Float[Tensor, "b 3 y x"]
+    images: Float[Tensor, "b c y x"]
     dark: Float[Tensor, " b"]
     bright: Float[Tensor, " b"]
     mask: Float[Tensor, "b y x"]
-    step: Float[Tensor, " b"]
+    apart: Float[Tensor, "b n"]
     pixel: Float[Tensor, " b"]
     ratio: Float[Tensor, " b"]
 
@@ -108,6 +110,8 @@ class ThickFields:
         Sets of optics that are kept; one of them is renewed every few batches.
     specimens
         Of each set of optics.
+    each_side
+        Neighbours below the middle plane, and as many above.
 
     Examples
     --------
@@ -127,15 +131,17 @@ class ThickFields:
         objects: tuple[str, ...] = THICK_OBJECTS,
         optics: int = OPTICS_KEPT,
         specimens: int = SPECIMENS_EACH,
+        each_side: int = 1,
     ) -> None:
-        if min(batch, optics, specimens) < 1 or not 16 <= size_px <= field_px or not objects:
+        least = min(batch, optics, specimens, each_side, len(objects))
+        if least < 1 or not 16 <= size_px <= field_px:
             raise InputError(
                 f"A batch of {batch} fields of {size_px} px from fields of {field_px} px cannot "
                 "be; give at least one field, 16 px, and no more px than the fields have."
             )
         self.batch, self.size_px, self.field_px, self.objects = batch, size_px, field_px, objects
         self.generator = torch.Generator().manual_seed(seed)
-        self._specimens = specimens
+        self._specimens, self._each_side = specimens, each_side
         self._drawn = 0
         self._bank = [self._image() for _ in range(optics)]
 
@@ -151,22 +157,23 @@ class ThickFields:
         self._drawn += 1
         parts = [self._sample() for _ in range(self.batch)]
         images, masks, numbers = zip(*parts, strict=True)
-        dark, bright, step, pixel, ratio = torch.tensor(numbers).unbind(1)
+        dark, bright, pixel, ratio, *apart = torch.tensor(numbers).unbind(1)
         return ThickBatch(
             images=torch.stack(images), mask=torch.stack(masks), dark=dark, bright=bright,
-            step=step, pixel=pixel, ratio=ratio,
+            apart=torch.stack(apart, 1), pixel=pixel, ratio=ratio,
         )  # fmt: skip
 
     def _sample(self) -> tuple[Tensor, Tensor, tuple[float, ...]]:
         entries = self._bank[self._whole(len(self._bank))]
         entry = entries[self._whole(len(entries))]
-        apart = APART[self._whole(len(APART))]
+        apart = self._apart()
         planes = len(entry.light)
         if entry.busy and self._number() > ANYWHERE:
             middle = entry.busy[self._whole(len(entry.busy))]
         else:
             middle = self._whole(planes)
-        chosen = [min(max(middle + k * apart, 0), planes - 1) for k in (-1, 0, 1)]
+        steps = (*(-step for step in reversed(apart)), 0, *apart)
+        chosen = [min(max(middle + step, 0), planes - 1) for step in steps]
         rows, columns = (
             (self._whole(self.field_px) + torch.arange(self.size_px)) % self.field_px
             for _ in range(2)
@@ -183,7 +190,17 @@ class ThickFields:
             light, mask = torch.zeros_like(light), torch.zeros_like(mask)
         images, dark, bright = self._exposed(light.contiguous(), entry)
         share = mask.float() / len(FAINTEST)
-        return images, share, (dark, bright, STEP * apart, entry.pixel, entry.ratio)
+        far = [STEP * abs(step) for step in steps if step]
+        return images, share, (dark, bright, entry.pixel, entry.ratio, *far)
+
+    def _apart(self) -> list[int]:
+        """Steps to the neighbours on a side; mostly as far from each other as the first is."""
+        first = APART[self._whole(len(APART))]
+        total = [first]
+        while len(total) < self._each_side:
+            is_even = self._number() < EVEN
+            total.append(total[-1] + (first if is_even else APART[self._whole(len(APART))]))
+        return total
 
     def _exposed(self, light: Tensor, entry: _Entry) -> tuple[Tensor, float, float]:
         """Electrons, and the least and the largest light, as noise lets them be found."""

@@ -13,6 +13,7 @@ from parfocal.core.device import pick_device
 from parfocal.core.errors import InputError
 from parfocal.models.card import ModelCard
 from parfocal.models.package import CARD, save_model
+from parfocal.nets.focus_unet import FACTS, FACTS_EACH
 from parfocal.simulate.catalog import SPECIMENS
 from parfocal.simulate.thick_fields import ThickBatch, ThickFields
 from parfocal.train.held_out import HeldOut
@@ -164,11 +165,12 @@ def measured(
 def blank_share(network: nn.Module, threshold: float, *, device: torch.device) -> float:
     """Share of pixels called in focus where there is noise alone, on its own scale."""
     dice = torch.Generator().manual_seed(MEASUREMENT)
-    noise = torch.randn(16, 3, 128, 128, generator=dice)
+    each_side = int(getattr(network, "each_side", 1))
+    noise = torch.randn(16, 1 + 2 * each_side, 128, 128, generator=dice)
     spread = torch.linspace(0.05, 0.3, 16)[:, None, None, None]
     planes = 0.5 + spread * noise
-    facts = torch.zeros(16, 8)
-    facts[:, 4] = facts[:, 6] = 1.0  # optics unknown, both neighbours there
+    facts = torch.zeros(16, FACTS + FACTS_EACH * 2 * each_side)
+    facts[:, FACTS::FACTS_EACH] = 1.0  # optics unknown, all neighbours there
     logits = network(planes.to(device), facts.to(device))
     return round(float((logits.sigmoid() >= threshold).float().mean()), 6)
 
@@ -180,7 +182,7 @@ def _tried(
     """Chances and shares of annotators for some fields of one specimen."""
     dice = torch.Generator().manual_seed(seed)
     chances, masks, count = [], [], 0
-    for batch in _sources(name, seed):
+    for batch in _sources(name, seed, int(getattr(network, "each_side", 1))):
         planes, facts, mask = batch_of(batch, dice)
         logits = network(planes.to(device), facts.to(device))
         chances.append(logits.float().sigmoid().cpu())
@@ -191,13 +193,13 @@ def _tried(
     return torch.cat(chances)[:fields], torch.cat(masks)[:fields]
 
 
-def _sources(name: str, seed: int) -> Iterator[ThickBatch]:
+def _sources(name: str, seed: int, each_side: int) -> Iterator[ThickBatch]:
     """Batches, each few from optics of their own."""
     number = 0
     while True:
         source = ThickFields(
             batch=FIELDS_EACH, seed=100 * seed + number, objects=(name,), optics=OPTICS_EACH,
-            specimens=2,
+            specimens=2, each_side=each_side,
         )  # fmt: skip
         yield source.draw()
         number += 1
@@ -215,9 +217,9 @@ def _card(
 ) -> ModelCard:
     return ModelCard(
         name=recipe.name,
-        task="which pixels of a plane are in focus, from it and a plane on either side",
+        task=f"which pixels of a plane are in focus, from it and {recipe.each_side} on either side",
         architecture="parfocal.nets.focus_unet:FocusUnet",
-        settings={"widths": list(recipe.widths)},
+        settings={"widths": list(recipe.widths), "each_side": recipe.each_side},
         recipe=recipe.model_dump(mode="json"),
         commit=code_revision(),
         seed=seed,

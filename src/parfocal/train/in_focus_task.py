@@ -18,7 +18,7 @@ from parfocal.train.loop import Batch, Schedule
 BLIND, UNMEASURED = 0.15, 0.1
 """Shares of fields whose optics, and beyond these whose distances, are not told."""
 ENDS = 0.12
-"""Share of planes that lack the plane below, and likewise the one above."""
+"""Share of planes that lack a plane below, and likewise above; what is beyond lacks then, too."""
 
 
 class InFocusRecipe(BaseModel):
@@ -28,6 +28,8 @@ class InFocusRecipe(BaseModel):
     ----------
     widths
         Channels of the levels of ``FocusUnet``.
+    each_side
+        Planes that it sees below the one that is judged, and as many above.
     objects
         Specimens that it sees.
     batch, size_px
@@ -42,7 +44,8 @@ class InFocusRecipe(BaseModel):
 
     kind: Literal["in-focus"] = "in-focus"
     name: str = "in-focus-widefield"
-    widths: tuple[int, ...] = (32, 64, 96, 128)
+    widths: tuple[int, ...] = (32, 64, 128, 192)
+    each_side: Annotated[int, Field(ge=1, le=3)] = 2
     objects: tuple[str, ...] = THICK_OBJECTS
     batch: Annotated[int, Field(ge=1)] = 16
     size_px: Annotated[int, Field(ge=32, le=192)] = 128
@@ -73,14 +76,15 @@ class InFocusTask:
         """Build the network; the generator of the process is left as it was."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return FocusUnet(widths=self.recipe.widths)
+            return FocusUnet(widths=self.recipe.widths, each_side=self.recipe.each_side)
 
     def batches(self, seed: int, device: torch.device) -> Iterator[Batch]:
-        """Planes (b, 3, y, x), facts (b, f) and masks (b, y, x)."""
+        """Planes (b, c, y, x), facts (b, f) and masks (b, y, x)."""
         recipe = self.recipe
         source = ThickFields(
-            batch=recipe.batch, size_px=recipe.size_px, seed=seed, objects=recipe.objects
-        )
+            batch=recipe.batch, size_px=recipe.size_px, seed=seed, objects=recipe.objects,
+            each_side=recipe.each_side,
+        )  # fmt: skip
         dice = torch.Generator().manual_seed(seed)
         for fields in source:
             planes, facts, masks = batch_of(fields, dice)
@@ -108,17 +112,20 @@ def missed_overlap(chance: Tensor, masks: Tensor) -> Tensor:
 
 def batch_of(fields: ThickBatch, dice: torch.Generator) -> Batch:
     """Planes on one scale, with ends and unknown optics among them, facts, and masks."""
-    count = len(fields.step)
-    lacks = torch.rand(2, count, generator=dice) < ENDS
+    count, beside = fields.apart.shape
+    lacks = (torch.rand(2, beside // 2, count, generator=dice) < ENDS).cumsum(1) > 0
+    missing = torch.cat([lacks[0].flip(0), lacks[1]]).T
     optics = torch.rand(count, generator=dice) >= BLIND
     z = optics & (torch.rand(count, generator=dice) >= UNMEASURED)
     planes = (fields.images - fields.dark[:, None, None, None]) / (fields.bright - fields.dark)[
         :, None, None, None
     ]
-    for side, which in zip((0, 2), lacks, strict=True):
-        planes[which, side] = planes[which, 1]
+    middle = beside // 2
+    sides = [*range(middle), *range(middle + 1, beside + 1)]
+    for side, which in zip(sides, missing.T, strict=True):
+        planes[which, side] = planes[which, middle]
     facts = plane_facts(
-        pixel=fields.pixel, ratio=fields.ratio, below=fields.step * ~lacks[0],
-        above=fields.step * ~lacks[1], optics=optics.float(), z=z.float(),
+        pixel=fields.pixel, ratio=fields.ratio, apart=fields.apart * ~missing,
+        optics=optics.float(), z=z.float(),
     )  # fmt: skip
     return planes.contiguous(memory_format=torch.channels_last), facts, fields.mask

@@ -20,7 +20,7 @@ from parfocal.core.stack import FocalStack
 from parfocal.models.card import ModelCard
 from parfocal.models.package import load_model
 from parfocal.nets.focus_unet import FocusUnet
-from parfocal.segment.triples import PlaneTriples
+from parfocal.segment.plane_reader import PlaneReader
 from parfocal.train.in_focus_making import THRESHOLDS
 from parfocal.train.in_focus_task import missed_overlap
 from parfocal.train.loop import Batch, Judge, Progress, Schedule, train_network
@@ -123,7 +123,7 @@ class MaskTask:
     def batches(self, seed: int, device: torch.device) -> Iterator[Batch]:
         """Places of the stacks, half of them where something is in focus, turned at random."""
         dice = torch.Generator().manual_seed(seed)
-        read = [(item, _triples(item.stack)) for item in self._stacks]
+        read = [(item, _reader(item.stack, self._start)) for item in self._stacks]
         side = self.recipe.size_px
         while True:
             parts = [_place(*read[_whole(len(read), dice)], side, dice)
@@ -237,8 +237,12 @@ def tune_masks(
     return MaskTuned(replace_model(folder, changed, [tuned]), before, after, len(judging))
 
 
-def _triples(stack: FocalStack) -> PlaneTriples:
-    return PlaneTriples(stack, stack.setup, is_dark=stack.modality == "brightfield")
+def _reader(stack: FocalStack, network: nn.Module) -> PlaneReader:
+    if not isinstance(network, FocusUnet):
+        raise TypeError(f"A FocusUnet learns from masks, not a {type(network)}.")
+    return PlaneReader(
+        stack, stack.setup, is_dark=stack.modality == "brightfield", each_side=network.each_side
+    )
 
 
 @torch.inference_mode()
@@ -251,15 +255,15 @@ def _mean_overlap(
     """Mean IoU over stacks, for each threshold."""
     totals = torch.zeros(len(thresholds), dtype=torch.float64)
     for item in stacks:
-        triples = _triples(item.stack)
+        reader = _reader(item.stack, network)
         both, either = torch.zeros(2, len(thresholds), dtype=torch.float64)
         for number in range(item.stack.shape[0]):
-            planes, facts = triples.read(number)
+            planes, facts = reader.read(number)
             rows, columns = (-size % 8 for size in planes.shape[1:])
             padded = functional.pad(planes[None], (0, columns, 0, rows), mode="replicate")
             chance = network(padded.to(device), facts.to(device))[0].float().sigmoid().cpu()
             chance = chance[: planes.shape[1], : planes.shape[2]]
-            truth = triples.binned(item.mask(number)) > 0.5
+            truth = reader.binned(item.mask(number)) > 0.5
             for place, least in enumerate(thresholds):
                 both[place] += int(((chance >= least) & truth).sum())
                 either[place] += int(((chance >= least) | truth).sum())
@@ -268,7 +272,7 @@ def _mean_overlap(
 
 
 def _place(
-    item: MaskedStack, triples: PlaneTriples, side_px: int, dice: torch.Generator
+    item: MaskedStack, reader: PlaneReader, side_px: int, dice: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One window of one plane, where something is in focus if a few tries find such a one."""
     wants, tries = _whole(2, dice) == 1, 4
@@ -277,8 +281,8 @@ def _place(
         mask = item.mask(number)
         if mask.any() or not wants or left == 1:
             break
-    planes, facts = triples.read(number)
-    mask = triples.binned(mask)
+    planes, facts = reader.read(number)
+    mask = reader.binned(mask)
     short = [max(0, side_px - size) for size in mask.shape]
     planes = functional.pad(planes[None], (0, short[1], 0, short[0]), mode="replicate")[0]
     mask = functional.pad(mask, (0, short[1], 0, short[0]))

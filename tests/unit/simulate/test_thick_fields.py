@@ -33,7 +33,17 @@ def test_masks_are_shares_of_annotators_and_the_range_holds_the_light():
     assert torch.equal(thirds, thirds.round())
     assert 0 < batch.mask.mean() < 0.9
     assert (batch.dark < batch.bright).all()
-    assert (batch.step >= 0.5).all()
+    assert (batch.apart >= 0.5).all()
+
+
+def test_neighbours_stand_in_order_on_both_sides():
+    batch = ThickFields(seed=2, objects=("beads",), each_side=2, **SMALL).draw()
+    assert batch.images.shape[1] == 5
+    far, near, also_near, also_far = batch.apart.T
+    assert torch.equal(far, also_far)
+    assert torch.equal(near, also_near)
+    assert (far > near).all()
+    assert 0 < (far == 2 * near).sum() < len(far)
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"size_px": 8}, {"size_px": 96}, {"objects": ()}])

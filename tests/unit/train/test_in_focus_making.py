@@ -56,13 +56,16 @@ def test_the_same_seed_makes_the_same_batches():
 
 def test_a_plane_at_an_end_stands_in_for_what_is_missing():
     fields = ThickFields(
-        batch=64, size_px=16, field_px=16, objects=("beads",), optics=1, specimens=1
+        batch=64, size_px=16, field_px=16, objects=("beads",), optics=1, specimens=1, each_side=2
     ).draw()
     planes, facts, _ = batch_of(fields, torch.Generator().manual_seed(0))
-    lacks = facts[:, 4] == 0
-    assert 0 < lacks.sum() < len(lacks)
-    assert torch.equal(planes[lacks, 0], planes[lacks, 1])
-    assert not torch.equal(planes[~lacks, 0], planes[~lacks, 1])
+    for place, fact in ((0, 4), (1, 6), (3, 8), (4, 10)):
+        lacks = facts[:, fact] == 0
+        assert 0 < lacks.sum() < len(lacks)
+        assert torch.equal(planes[lacks, place], planes[lacks, 2])
+        assert not torch.equal(planes[~lacks, place], planes[~lacks, 2])
+    assert (facts[facts[:, 6] == 0, 4] == 0).all()
+    assert (facts[facts[:, 8] == 0, 10] == 0).all()
 
 
 def test_overlap_and_its_lack_agree_with_counting():

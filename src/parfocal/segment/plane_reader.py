@@ -1,4 +1,4 @@
-"""A stack's planes, each between two neighbours, on the scale that the network knows."""
+"""A stack's planes, each among its neighbours, on the scale that the network knows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
 from parfocal.segment.planes import Neighbours, Sampling, as_array, neighbours, plane_facts
 
-PLANES_KEPT = 4
+PLANES_KEPT = 8
 LEAST_CONTRAST = 1e-6
 
 
-class PlaneTriples:
+class PlaneReader:
     """Reads planes as the network takes them; a plane is read when it is needed.
 
     Parameters
@@ -31,30 +31,38 @@ class PlaneTriples:
         The optics, or None.
     is_dark
         Whether structure is darker than what is around it.
+    each_side
+        Neighbours below, and as many above.
 
     Examples
     --------
     >>> stack = FocalStack.of(torch.rand(3, 16, 16).numpy())
-    >>> planes, facts = PlaneTriples(stack, None).read(0)
+    >>> planes, facts = PlaneReader(stack, None).read(0)
     >>> planes.shape, facts[0, 4:].tolist()
     (torch.Size([3, 16, 16]), [0.0, 0.0, 1.0, 0.0])
     """
 
     def __init__(
-        self, stack: FocalStack, setup: OpticalSetup | None, *, is_dark: bool = False
+        self,
+        stack: FocalStack,
+        setup: OpticalSetup | None,
+        *,
+        is_dark: bool = False,
+        each_side: int = 1,
     ) -> None:
         self.stack = stack
         self.sampling = Sampling.of(setup, z_known=stack.z_known)
         self._sign = -1.0 if is_dark else 1.0
-        self._beside = neighbours(stack.z_um, self.sampling.depth_um)
+        self._beside = neighbours(stack.z_um, self.sampling.depth_um, each_side=each_side)
         self._dark, self._bright = self._range()
         self._plane = lru_cache(maxsize=PLANES_KEPT)(self._grey)
 
-    def read(self, number: int) -> tuple[Float[Tensor, "3 y x"], Float[Tensor, "1 f"]]:
-        """One plane between its neighbours, and what the network is told of them."""
+    def read(self, number: int) -> tuple[Float[Tensor, "c y x"], Float[Tensor, "1 f"]]:
+        """One plane among its neighbours, and what the network is told of them."""
         beside = self._beside[number]
-        sides = [number if side is None else side for side in (beside.below, beside.above)]
-        planes = [self._plane(plane) for plane in (sides[0], number, sides[1])]
+        numbers = [number if one is None else one for one in beside.numbers]
+        numbers.insert(len(numbers) // 2, number)
+        planes = [self._plane(plane) for plane in numbers]
         return torch.stack(planes), _facts_of(self.sampling, beside)
 
     def unbinned(self, chance: Float[Tensor, "v u"]) -> NDArray[np.float32]:
@@ -91,12 +99,12 @@ class PlaneTriples:
 
 def _facts_of(sampling: Sampling, beside: Neighbours) -> Float[Tensor, "1 f"]:
     depth_um = sampling.depth_um
-    below, above = (
-        torch.tensor([0.0 if side is None else (1.0 if depth_um is None else apart / depth_um)])
-        for side, apart in ((beside.below, beside.below_um), (beside.above, beside.above_um))
-    )
+    apart = [
+        0.0 if number is None else (1.0 if depth_um is None else apart_um / depth_um)
+        for number, apart_um in zip(beside.numbers, beside.apart_um, strict=True)
+    ]
     return plane_facts(
         pixel=torch.tensor([sampling.pixel or 1.0]), ratio=torch.tensor([sampling.ratio or 0.0]),
-        below=below, above=above, optics=torch.tensor([float(sampling.pixel is not None)]),
+        apart=torch.tensor([apart]), optics=torch.tensor([float(sampling.pixel is not None)]),
         z=torch.tensor([float(depth_um is not None)]),
     )  # fmt: skip
