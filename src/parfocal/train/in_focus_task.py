@@ -49,7 +49,7 @@ class InFocusRecipe(BaseModel):
     objects: tuple[str, ...] = THICK_OBJECTS
     batch: Annotated[int, Field(ge=1)] = 16
     size_px: Annotated[int, Field(ge=32, le=192)] = 128
-    steps: Annotated[int, Field(ge=1)] = 13_000
+    steps: Annotated[int, Field(ge=1)] = 14_000
     epoch_steps: Annotated[int, Field(ge=1)] = 2000
     peak_rate: Annotated[float, Field(gt=0)] = 1.5e-3
     dice: Annotated[float, Field(ge=0)] = 1.0
