@@ -112,8 +112,9 @@ def in_focus(
 ) -> FocusMasks:
     """Find the pixels in focus by a trained network [Li2023]_.
 
-    Each plane is judged beside one below and one above it, about a depth of field away where the
-    stack has such planes.
+    Each plane is judged beside a few below and above it, about a depth of field apart where the
+    stack has such planes. Where that depth is unknown, the contrast of the stack says what is
+    likely.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from torch.nn import functional
 from parfocal.core.binning import light_range
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.stack import FocalStack
+from parfocal.segment.likely_depth import likely_depth_um
 from parfocal.segment.planes import Neighbours, Sampling, as_array, neighbours, plane_facts
 
 PLANES_KEPT = 8
@@ -28,7 +29,8 @@ class PlaneReader:
     stack
         All planes.
     setup
-        The optics, or None.
+        The optics, or None. Without a depth of field a likely one chooses the neighbours, but the
+        network is told that it is unknown.
     is_dark
         Whether structure is darker than what is around it.
     each_side
@@ -53,7 +55,8 @@ class PlaneReader:
         self.stack = stack
         self.sampling = Sampling.of(setup, z_known=stack.z_known)
         self._sign = -1.0 if is_dark else 1.0
-        self._beside = neighbours(stack.z_um, self.sampling.depth_um, each_side=each_side)
+        depth_um = self.sampling.depth_um or likely_depth_um(stack)
+        self._beside = neighbours(stack.z_um, depth_um, each_side=each_side)
         self._dark, self._bright = self._range()
         self._plane = lru_cache(maxsize=PLANES_KEPT)(self._grey)
 
