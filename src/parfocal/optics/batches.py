@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -16,6 +17,7 @@ from parfocal.optics.pupil import (
     cosine,
     pupil_grid,
     spread_light,
+    spread_waves,
 )
 from parfocal.optics.sampling import Beyond, fill_up, onto_pixels, pixel_matrix
 from parfocal.optics.zernike import steepest_slope, zernike_basis
@@ -24,6 +26,26 @@ MARGIN = 8.0  # lambda / NA that a grid is wider than the geometric spread, to e
 RADII_PX = (19, 23, 29, 35, 44, 53, 63, 80, 95, 107, 124, 149, 179, 199, 239, 319, 499)
 CHUNK_POINTS_CPU = 2**20
 CHUNK_POINTS_GPU = 2**26
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stain:
+    """Points that weaken transmitted light a little, and how the condenser lights them.
+
+    Parameters
+    ----------
+    coherence
+        NA of the condenser over that of the objective; 1 and more images as fluorescence does.
+    delay
+        Phase that a point adds over the logarithm by which it weakens the amplitude.
+    """
+
+    coherence: Float[Tensor, " b"]
+    delay: Float[Tensor, " b"]
+
+    def chosen(self, rows: Tensor) -> Stain:
+        """Those of some optics."""
+        return Stain(coherence=self.coherence[rows], delay=self.delay[rows])
 
 
 def pupil_psfs(
@@ -37,6 +59,7 @@ def pupil_psfs(
     zernike_waves: Float[Tensor, "b j"] | None = None,
     apodise: bool = True,
     beyond: Beyond = "fold",
+    stain: Stain | None = None,
 ) -> Float[Tensor, "b z y x"]:
     """Scalar point-spread functions of many optics at once, differentiable in all of them.
 
@@ -56,10 +79,12 @@ def pupil_psfs(
         Apodise by the sine condition, 1 / sqrt(cos), or leave the pupil even.
     beyond
         Fold light outside the window back (each plane sums to 1), or cut it off.
+    stain
+        Not a point that shines, but one that takes away transmitted light.
 
     Returns
     -------
-    Shares of the light in each pixel.
+    Shares of the light in each pixel, or of the light that is taken away: those may be below 0.
 
     Raises
     ------
@@ -95,7 +120,10 @@ def pupil_psfs(
         for part in _parts(same, radius, z_um):
             chosen = torch.tensor(part, device=z_um.device)
             waves = None if zernike_waves is None else zernike_waves[chosen]
-            images, steps = _images(radius, optics[chosen], z_um[chosen], waves, apodise)
+            own_stain = None if stain is None else stain.chosen(chosen)
+            images, steps = _images(
+                radius, optics[chosen], z_um[chosen], waves, apodise=apodise, stain=own_stain
+            )
             matrix = pixel_matrix(steps, grid_px=images.shape[-1], size_px=size_px, beyond=beyond)
             psfs.append(onto_pixels(images, matrix))
             rows += part
@@ -146,7 +174,13 @@ def _maps(
 
 
 def _images(
-    radius: int, optics: Tensor, z_um: Tensor, zernike_waves: Tensor | None, apodise: bool
+    radius: int,
+    optics: Tensor,
+    z_um: Tensor,
+    zernike_waves: Tensor | None,
+    *,
+    apodise: bool,
+    stain: Stain | None,
 ) -> tuple[Tensor, Tensor]:
     """Intensities on the grid, and the camera's pixel in steps of it, for some optics."""
     terms = 0 if zernike_waves is None else zernike_waves.shape[1]
@@ -160,6 +194,24 @@ def _images(
     if zernike_waves is not None:
         waves = waves + torch.tensordot(zernike_waves, basis, dims=1)[:, None]
     modulus = (weight * edge * (power.rsqrt() / grid_px))[:, None].expand_as(waves)
-    images = spread_light(torch.polar(modulus, 2 * math.pi * waves), grid_px)
+    fields = torch.polar(modulus, 2 * math.pi * waves)
+    if stain is None:
+        images = spread_light(fields, grid_px)
+    else:
+        images = _taken_away(fields, stain, rho2=rho2, radius=radius, grid_px=grid_px)
     steps = pixel_um * na * grid_px / (radius * wavelength_um)
     return images, steps[:, 0, 0]
+
+
+def _taken_away(
+    fields: Tensor, stain: Stain, *, rho2: Tensor, radius: int, grid_px: int
+) -> Float[Tensor, "b z grid grid"]:
+    """Light that a weak point takes away from that of a condenser, to first order [Streibl1985]_.
+
+    Waves of the source that pass the pupil straight, times those that the point scatters.
+    """
+    edge = stain.coherence[:, None, None]
+    lit = ((edge - rho2.sqrt()) * radius + 0.5).clamp(0.0, 1.0)[:, None]
+    product = spread_waves(fields, grid_px) * spread_waves(fields * lit, grid_px).conj()
+    whole = product.real.sum((-2, -1), keepdim=True)
+    return (product.real + stain.delay[:, None, None, None] * product.imag) / whole

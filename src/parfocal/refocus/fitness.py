@@ -134,14 +134,17 @@ class Extremes:
         return None
 
 
-def field_levels(image: Any, tiles: Sequence[Tile], *, device: torch.device) -> Levels:
+def field_levels(
+    image: Any, tiles: Sequence[Tile], *, device: torch.device, is_dark: bool = False
+) -> Levels:
     """What a whole image is normalised by, from a few of its tiles.
 
     The spread is that of patches as large as those of training, where most of the light is: an
-    empty surround does not count.
+    empty surround does not count. Dark structure, ``is_dark``, is seen with its sign changed.
     """
     step = max(1, math.ceil(len(tiles) / SAMPLED))
-    parts = [_working_part(tile, image, device) for tile in tiles[::step]]
+    sign = -1.0 if is_dark else 1.0
+    parts = [sign * _working_part(tile, image, device) for tile in tiles[::step]]
     every = torch.cat([part.flatten() for part in parts])
     own = [levels_of(part[None]) for part in parts]
     variances = torch.cat([_variances(part) for part in parts])
@@ -149,13 +152,14 @@ def field_levels(image: Any, tiles: Sequence[Tile], *, device: torch.device) -> 
     mean, spread = every.mean(), power.sqrt().clamp(min=1e-6)
     noise = torch.cat([one.noise * one.spread for one in own]).median()
     floor = torch.cat([one.mean + one.floor * one.spread for one in own]).amin()
-    return Levels(
+    levels = Levels(
         mean=mean[None],
         spread=spread[None],
         noise=(noise / spread).clamp(min=3e-3, max=1.0)[None],
         floor=((floor - mean) / spread)[None],
         evenness=evenness(parts),
     )
+    return levels.turned() if is_dark else levels
 
 
 def evenness(parts: Sequence[Float[Tensor, "_ _"]]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -34,7 +34,8 @@ class Levels:
     Parameters
     ----------
     mean, spread
-        Mean and standard deviation in counts.
+        Mean and standard deviation in counts; the latter negative where structure is darker than
+        what is around it, so that normalised structure is bright.
     noise
         Standard deviation of the noise, in those of the image.
     floor
@@ -49,6 +50,10 @@ class Levels:
     floor: Float[Tensor, " b"]
     evenness: float = 1.0
 
+    def turned(self) -> Levels:
+        """What images whose sign was changed are normalised by, for them as they were."""
+        return replace(self, mean=-self.mean, spread=-self.spread)
+
     def normalised(self, images: Float[Tensor, "b y x"]) -> Float[Tensor, "b y x"]:
         """Images in standard deviations from their mean."""
         return (images - self.mean[:, None, None]) / self.spread[:, None, None]
@@ -58,8 +63,15 @@ class Levels:
         return torch.addcmul(self.mean[:, None, None], images, self.spread[:, None, None])
 
 
-def levels_of(images: Float[Tensor, "b y x"]) -> Levels:
+def levels_of(images: Float[Tensor, "b y x"], *, is_dark: bool = False) -> Levels:
     """Mean, spread, noise [Immerkaer1996]_ and floor of each image.
+
+    Parameters
+    ----------
+    images
+        Counts.
+    is_dark
+        Whether structure is darker than what is around it: the floor is then the brightest.
 
     Notes
     -----
@@ -72,6 +84,8 @@ def levels_of(images: Float[Tensor, "b y x"]) -> Levels:
     >>> round(float(levels.mean)), round(float(levels.spread)), round(float(levels.noise))
     (7, 3, 1)
     """
+    if is_dark:
+        return levels_of(-images).turned()
     mean = images.mean((1, 2))
     spread = images.std((1, 2)).clamp(min=1e-6)
     small = (images - mean[:, None, None]) / spread[:, None, None]

@@ -160,6 +160,7 @@ def look(
     ratio = torch.tensor([setup.na / setup.immersion_index], device=device)
     facts = refocus_facts(pixel=pixel, ratio=ratio, noise=levels.noise)
     floor = levels.counts(levels.floor[:, None, None])[0, 0, 0]
+    side = levels.spread.sign()  # light that is missing counts as light
     for tile in tiles:
         region = tile.read(image, device=device)
         size = (region.shape[0], region.shape[1])
@@ -173,11 +174,11 @@ def look(
         answer, places, region = (tile.part_inside(each) for each in (answer, places, region))
         sums.add_cells(maps, tile)
         sums.add_errors(maps.scales, weights)
-        sums.add_light(answer - floor, region - floor, mine)
+        sums.add_light(side * (answer - floor), side * (region - floor), mine)
         sharp[tile.inside] += (answer * mine).cpu().numpy()
         trust[tile.inside] += (places * mine).cpu().numpy()
         if expected is not None:
-            sizes = _enlarged(error_sizes(maps.scales), size) * levels.spread
+            sizes = _enlarged(error_sizes(maps.scales), size) * levels.spread.abs()
             for each, found in zip(expected, sizes, strict=True):
                 each[tile.inside] += (tile.part_inside(found) * mine).cpu().numpy()
     light_out, light_in = sums.light.tolist()

@@ -41,7 +41,14 @@ LEAST_TRUST = 0.5
 PASSED = "passed through"
 LEAST_EVEN, MOST_EVEN = 0.8, 3.0
 """An image is darker than its surroundings, and so no fluorescence, where it is less even than the
-first; it is light on a dark ground, and no transmitted light, above the second."""
+first; it is light on a dark ground, and no transmitted light, above the second. For stains, which
+are dark on a light ground, with their sign changed."""
+UNLIKE = {
+    False: "the image looks like transmitted light (brightfield or phase contrast): this network "
+    "knows fluorescence only; for stains that absorb give --model deep-r-brightfield",
+    True: "the image does not look like stains that absorb: it is brighter than its surroundings "
+    "(fluorescence) or transparent (phase), and this network knows neither",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +162,7 @@ class BlindRefocuser:
         refusal = extremes.refusal() or refuse_optics(shape, setup)
         if refusal is not None:
             return self._declined(*refusal, shape)
-        levels = field_levels(image, tiles, device=self.device)
+        levels = field_levels(image, tiles, device=self.device, is_dark=self.calibration.is_dark)
         seen = look(
             image, tiles, levels, setup, ensemble=self.ensemble, calibration=self.calibration,
             with_expected=with_expected,
@@ -192,10 +199,7 @@ class BlindRefocuser:
         """Why the networks' answer is none."""
         calibration, distance = self.calibration, facts.distance
         if distance.clear > calibration.most_clear:
-            return Status.UNCERTAIN, (
-                "the image looks like transmitted light (brightfield or phase contrast): this "
-                "network knows fluorescence only"
-            )
+            return Status.UNCERTAIN, UNLIKE[calibration.is_dark]
         if distance.beyond > 0.5:
             return Status.UNCERTAIN, (
                 f"the image is about {distance.centre:.1f} depths of field from focus, and beyond "

@@ -325,7 +325,7 @@ def _in_blocks(
     write_blocks(asked.image, blocks, sharpen, sink, device=where, begin=begin)
     pixels = math.prod(asked.shape)
     light = prepared.survey.total - prepared.level * pixels
-    flux = (images.sums["light"] - prepared.level * pixels) / light if light > 0 else None
+    flux = (images.sums["light"] - prepared.level * pixels) / light if light else None
     made = file_of(
         answer, asked, trust=images.sums["trust"] / pixels, paths=(place, beside(place, TRUST)),
         blocks=len(blocks), kept=kept,

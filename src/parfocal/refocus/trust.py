@@ -24,6 +24,8 @@ class RefocusCalibration(BaseModel):
 
     Parameters
     ----------
+    is_dark
+        Whether the network knows stains by transmitted light, not fluorescence.
     bins, reach_dof
         Classes of |defocus| from 0 to the reach, in depths of field.
     floor_dof, widen
@@ -48,6 +50,7 @@ class RefocusCalibration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    is_dark: bool = False
     bins: Annotated[int, Field(ge=3)] = 17
     reach_dof: Annotated[float, Field(gt=1)] = 8.0
     floor_dof: Annotated[float, Field(ge=0)] = 0.1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from parfocal.core.device import pick_device
 from parfocal.core.errors import InputError
-from parfocal.optics.batches import pupil_psfs
+from parfocal.optics.batches import Stain, pupil_psfs
 from parfocal.optics.nominal import nominal_transfers
 from parfocal.simulate.batch_noise import GAIN, Exposures, noisy_counts
 from parfocal.simulate.batches import BATCHES_KEPT, LEAST_PX, RENEWED_TOGETHER
@@ -31,6 +32,13 @@ FEW_PHOTONS, MANY_PHOTONS = 5.0, 2000.0
 SATURATED, CORRELATED = 0.03, 0.1  # shares of the fields
 TEXTURES_A_DISC = 8
 RING_SHARE = 0.25  # of the discs: more, and defocused points pass for rings
+LEAST_COHERENCE, MOST_DELAY = 0.5, 0.3
+"""NA of the condenser over the objective's, at least; spread of the stains' phase over what they
+absorb."""
+WHITE, STAINED = (500.0, 50_000.0), (0.1, 0.95)
+"""Electrons of the empty field by transmitted light, and share that the deepest stain takes."""
+VISIBLE = (1.0, 8.0)
+"""Standard deviation of what is taken away over that of the white's shot noise, at least."""
 OPTICS = ("na", "index", "wavelength_um", "pixel_um")
 
 
@@ -50,9 +58,9 @@ class BlurredBatch:
     na, index, wavelength_um, pixel_um
         Optics of each field.
     background
-        Counts of the even background in either image.
+        Counts of the even background in either image: of the empty field, by transmitted light.
     photons
-        Electrons of the image's brightest pixel, less the background.
+        Electrons of the image's brightest pixel, less the background; by transmitted light with it.
     nominal
         Transfer functions (``rfft2``) of the optics without aberrations, at each of the distances
         asked for: of even functions around the origin, so real.
@@ -87,7 +95,8 @@ class Fixed:
     defocus_dof
         |defocus| in depths of field.
     photons
-        Electrons of the brightest pixel of the image as it is taken, less the background.
+        Electrons of the brightest pixel of the image as it is taken, less the background; by
+        transmitted light of the empty field.
     """
 
     defocus_dof: float
@@ -124,7 +133,6 @@ class BlurredFields:
         How often, in the mean, one set of optics is used.
     fixed
         What every field has in common, for measuring; None to draw each anew.
-
     Examples
     --------
     >>> fields = BlurredFields(batch=2, size_px=32, seed=1, objects=("beads",), nominal_dof=(1.0,))
@@ -132,6 +140,9 @@ class BlurredFields:
     >>> drawn.images.shape, drawn.nominal.shape
     (torch.Size([2, 32, 32]), torch.Size([2, 1, 32, 17]))
     """
+
+    is_dark: ClassVar[bool] = False
+    """Whether specimens take light away, and do not give it."""
 
     def __init__(
         self,
@@ -187,15 +198,19 @@ class BlurredFields:
         some = {name: values[order] for name, values in self._bank.items()}
         light, sharp = self._imaged(some)
         camera = self._exposures()
+        photons = camera.photons
+        if self.is_dark:
+            light, glow, floor = self._shaded(light, sharp, camera)
+        else:
+            glow = GAIN * photons / light.amax((1, 2)).clamp(min=1e-6)
+            floor = GAIN * camera.background
         images = noisy_counts(light[:, None], camera, self.generator)[:, 0]
-        glow = GAIN * camera.photons / light.amax((1, 2)).clamp(min=1e-6)
-        floor = GAIN * camera.background
         return BlurredBatch(
             images=images,
             sharp=torch.addcmul(floor[:, None, None], sharp, glow[:, None, None]),
             defocus_um=some["z_um"],
             background=floor,
-            photons=camera.photons,
+            photons=photons,
             nominal=some["nominal"],
             transfer=some["first"],
             **{name: some[name] for name in OPTICS},
@@ -231,18 +246,21 @@ class BlurredFields:
         thickness = self._uniform(1.0, 6.0, count).minimum(most) * depth * is_thick
         optics = {"na": na, "index": index, "wavelength_um": wavelength, "pixel_um": pixel}
         waves = self._aberrations(count)
-        first = self._psfs(z_um[:, None], optics, waves)[:, 0]
+        stain = self._stain(count) if self.is_dark else None
+        first = self._psfs(z_um[:, None], optics, waves, stain)[:, 0]
         thick = is_thick.nonzero()[:, 0]
         if len(thick):
             layers = torch.tensor(SLICES, device=self.device) * thickness[thick, None]
             part = {name: value[thick] for name, value in optics.items()}
-            more = self._psfs(z_um[thick, None] + layers, part, waves[thick])
+            own = None if stain is None else stain.chosen(thick)
+            more = self._psfs(z_um[thick, None] + layers, part, waves[thick], own)
             first[thick] = (first[thick] + more.sum(1)) / (len(SLICES) + 1)
         second = torch.zeros_like(first)
         two = share.nonzero()[:, 0]
         if len(two):
             part = {name: value[two] for name, value in optics.items()}
-            second[two] = self._psfs(other[two, None], part, waves[two])[:, 0]
+            own = None if stain is None else stain.chosen(two)
+            second[two] = self._psfs(other[two, None], part, waves[two], own)[:, 0]
         distances = (0.0, *self.nominal_dof)
         nominal = nominal_transfers(defocus_dof=distances, size_px=self.size_px, **optics)
         return optics | {
@@ -259,11 +277,22 @@ class BlurredFields:
         far = 1.0 + (self.reach_dof - 1.0) * self._uniform(0.0, 1.0, count) ** 1.3
         return torch.where(self._uniform(0.0, 1.0, count) < NEAR_SHARE, near, far)
 
+    def _stain(self, count: int) -> Stain:
+        """Condensers, and how much stains delay light."""
+        return Stain(
+            coherence=self._uniform(LEAST_COHERENCE, 1.0, count),
+            delay=MOST_DELAY * self._normal(count),
+        )
+
     def _psfs(
-        self, z_um: Float[Tensor, "b z"], optics: dict[str, Tensor], waves: Tensor
+        self,
+        z_um: Float[Tensor, "b z"],
+        optics: dict[str, Tensor],
+        waves: Tensor,
+        stain: Stain | None,
     ) -> Float[Tensor, "b z y x"]:
         return pupil_psfs(
-            z_um=z_um, size_px=self.size_px, zernike_waves=waves, beyond="fold",
+            z_um=z_um, size_px=self.size_px, zernike_waves=waves, beyond="fold", stain=stain,
             na=optics["na"], index=optics["index"], wavelength_um=optics["wavelength_um"],
             pixel_um=optics["pixel_um"],
         )  # fmt: skip
@@ -293,6 +322,28 @@ class BlurredFields:
         half = self.size_px // 2  # light came through points at the middle pixel
         return light.roll((-half, -half), (1, 2)), sharp
 
+    def _shaded(
+        self, taken: Float[Tensor, "b y x"], sharp: Float[Tensor, "b y x"], camera: Exposures
+    ) -> tuple[Float[Tensor, "b y x"], Float[Tensor, " b"], Float[Tensor, " b"]]:
+        """Light that stains leave of an even field, and what turns their depth into counts.
+
+        In focus the deepest place takes its share away; out of focus no place takes as much. The
+        camera's photons become those of the brightest pixel, which the noise is made from.
+        """
+        count = len(taken)
+        share = self._uniform(*STAINED, count) / sharp.amax((1, 2)).clamp(min=1e-6)
+        low, high = (math.log(end) for end in WHITE)
+        white = torch.exp(self._uniform(low, high, count))
+        contrast = (share * taken.std((1, 2))).clamp(min=1e-3)
+        white = torch.maximum(white, (self._uniform(*VISIBLE, count) / contrast).square())
+        if self._fixed is not None:
+            white = torch.full_like(white, self._fixed.photons)
+        left = (1.0 - taken * share[:, None, None]).clamp(min=0.0)
+        camera.most.copy_(3.0 * white)  # an empty field that is clipped is exposed again
+        camera.background.zero_()
+        camera.photons.copy_(white * left.amax((1, 2)))
+        return left, -GAIN * white * share, GAIN * white
+
     def _exposures(self) -> Exposures:
         """5 to 2000 photons, background to twice that, read noise 0.5 to 4 electrons."""
         count = self.batch
@@ -321,6 +372,16 @@ class BlurredFields:
 
     def _normal(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.generator, device=self.device)
+
+
+class StainedFields(BlurredFields):
+    """The same with stained specimens by transmitted light in place of fluorescence.
+
+    Where they are deepest in focus they take 10 to 95 % of 500 to 50,000 electrons away, and they
+    delay what they let through a little; the condenser has half to all of the objective's aperture.
+    """
+
+    is_dark = True
 
 
 def discs_and_rings(size_px: int, generator: torch.Generator) -> Float[Tensor, "y x"]:

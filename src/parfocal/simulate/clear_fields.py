@@ -54,6 +54,8 @@ class ClearFields:
         A row of ``SPECIMENS`` with absorption or phase, in place of these.
     kept
         Pairs that are kept, to be turned and exposed again: imaging them costs most.
+    stained
+        Share of the structures that absorb and hardly delay.
 
     Examples
     --------
@@ -71,11 +73,12 @@ class ClearFields:
         device: str = "cpu",
         specimen: str | None = None,
         kept: int = KEPT,
+        stained: float = STAINED,
     ) -> None:
         self.size_px, self.reach_depths = size_px, reach_depths
         self.device = pick_device(device)
         self.generator = torch.Generator().manual_seed(seed)
-        self._specimen = specimen
+        self._specimen, self._stained = specimen, stained
         if specimen is None:
             self._pool = ObjectPool(OBJECTS, textures=6, size_px=GRID_PX, seed=seed)
         self._fields = KeptImages(self._make, kept=kept, generator=self.generator)
@@ -135,7 +138,7 @@ class ClearFields:
             spectrum = self._pool.draw(1, self.generator)
             shape = torch.fft.irfft2(spectrum, s=(GRID_PX, GRID_PX))[0].clamp(min=0)
         shape = shape / shape.amax().clamp(min=1e-6)
-        is_stained = self._one(0.0, 1.0) < STAINED
+        is_stained = self._one(0.0, 1.0) < self._stained
         delay = math.exp(self._one(-1.6, 1.8)) * (0.1 if is_stained else 1.0)
         sign = 1.0 if self._one(0.0, 1.0) < 0.85 else -1.0
         absorbed = self._one(0.3, 2.0) if is_stained else self._one(0.0, 0.3)

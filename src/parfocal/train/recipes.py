@@ -101,6 +101,13 @@ RECIPES = (
         quick={"steps": 300, "epoch_steps": 100},
     ),
     RecipeRow(
+        name="deep-r-brightfield",
+        what="one blurred image of stains by transmitted light into focus",
+        settings="parfocal.train.refocus_task:BrightfieldRecipe",
+        maker="parfocal.train.refocus_making:make_refocuser",
+        quick={"steps": 300, "epoch_steps": 100},
+    ),
+    RecipeRow(
         name="luo2020",
         what="one blurred fluorescence image into focus, by the networks of Luo 2020 as published",
         settings="parfocal.train.luo2020_task:Luo2020Recipe",

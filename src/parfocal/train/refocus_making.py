@@ -28,8 +28,16 @@ CALIBRATION, MEASUREMENT, TABLE = 0, 100_000, 200_000
 """Added to the seed of held-out fields: none is in two sets."""
 TABLE_SHARE = 8
 """Fields of a kind for each row of the table: one of so many that set the trust."""
-LIMITS = (
+STAINS_ONLY = (
+    "Stains that absorb, by brightfield, as one grey value or colour channel: transparent "
+    "specimens, phase contrast and fluorescence are declined where they are recognised.",
+    "What stains take away is taken to add up as light does, and the condenser to have half the "
+    "objective's aperture or more; deconvolutions are those of fluorescence.",
+)
+FLUORESCENCE_ONLY = (
     "Fluorescence only: phase contrast and brightfield are declined where they are recognised.",
+)
+LIMITS = (
     "One image does not tell its distance well: see the coverage and the width of the interval. "
     "Where the distance is known, deconvolution with it is better at 500 photons.",
     "Trained on simulated optics alone, of thin objects for the most part; on a microscope unlike "
@@ -173,9 +181,17 @@ def refocus_card(
 ) -> ModelCard:
     """Card of networks that are not calibrated yet."""
     start = RefocusCalibration(
-        bins=recipe.bins, reach_dof=recipe.reach_dof, most_dof=recipe.reach_dof - 1.0
+        is_dark=recipe.is_dark,
+        bins=recipe.bins,
+        reach_dof=recipe.reach_dof,
+        most_dof=recipe.reach_dof - 1.0,
     )
     fields = recipe.steps * recipe.batch
+    kind = "image of stains by transmitted light" if recipe.is_dark else "fluorescence image"
+    others = "of transparent specimens" if recipe.is_dark else "by transmitted light"
+    counted = "electrons where the field is empty" if recipe.is_dark else (
+        "electrons at the brightest pixel"
+    )  # fmt: skip
     begun = ""
     if recipe.start:
         before = load_model(recipe.start)[1]
@@ -185,7 +201,7 @@ def refocus_card(
         )
     return ModelCard(
         name=recipe.name,
-        task="one blurred fluorescence image into focus, with its trust and its |defocus|",
+        task=f"one blurred {kind} into focus, with its trust and its |defocus|",
         architecture="parfocal.nets.refocus_unet:RefocusNetwork",
         settings=recipe.settings,
         members=recipe.members,
@@ -194,12 +210,12 @@ def refocus_card(
         seed=seed,
         data=f"{begun}{fields} simulated fields of {recipe.patch_px} px a member, of "
         f"{', '.join(recipe.objects)}, textures, balls, points, discs and rings; one "
-        f"in {recipe.batch} by transmitted light. The truth is the field in focus by the same "
+        f"in {recipe.batch} {others}. The truth is the field in focus by the same "
         "optics without aberrations, every layer at once. Calibrated and measured on simulated "
         f"fields of {held_out.size_px} px of {', '.join(held_out.objects)}, which training never "
         f"saw ({held_out.fields} of each for either). Rows of the table are thin layers at one "
-        "|defocus| in depths of field, with so many electrons at the brightest pixel; the gain in "
-        "dB that is given, and the share that is worse, count what a user gets: the input where it "
+        f"|defocus| in depths of field, with so many {counted}; the gain in dB that is given, and "
+        "the share that is worse, count what a user gets: the input where it "
         "is passed through, nothing where it is declined; Richardson-Lucy is told the true "
         "point-spread function and background, 100 steps.",
         seconds=round(seconds, 1),
@@ -207,5 +223,5 @@ def refocus_card(
         metrics={},
         coverage={},
         calibration=start.model_dump(mode="json"),
-        limits=LIMITS,
+        limits=(STAINS_ONLY if recipe.is_dark else FLUORESCENCE_ONLY) + LIMITS,
     )

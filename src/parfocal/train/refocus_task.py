@@ -18,8 +18,8 @@ from parfocal.refocus.hypotheses import (
     refocus_facts,
     views_of,
 )
-from parfocal.simulate.blurred_fields import OBJECTS, BlurredBatch, BlurredFields
-from parfocal.simulate.clear_fields import ClearFields
+from parfocal.simulate.blurred_fields import OBJECTS, BlurredBatch, BlurredFields, StainedFields
+from parfocal.simulate.clear_fields import STAINED, ClearFields
 from parfocal.train.loop import Batch, Schedule
 from parfocal.train.refocus_losses import ms_ssim, to_unit_range
 from parfocal.train.starting import start_from
@@ -57,6 +57,8 @@ class RefocusRecipe(BaseModel):
         Name or folder of a model whose weights it starts from; empty for weights drawn anew.
     members
         Networks of the ensemble.
+    is_dark
+        Whether it learns stains by transmitted light, not fluorescence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,6 +84,7 @@ class RefocusRecipe(BaseModel):
     distance: Annotated[float, Field(ge=0)] = 0.1
     start: str = ""
     members: Annotated[int, Field(ge=1)] = 1
+    is_dark: bool = False
 
     @property
     def schedule(self) -> Schedule:
@@ -98,6 +101,20 @@ class RefocusRecipe(BaseModel):
             "views": 1 + len(HYPOTHESES_DOF), "bins": self.bins + 1,
             "widths": list(self.widths), "blocks": list(self.blocks),
         }  # fmt: skip
+
+
+class BrightfieldRecipe(RefocusRecipe):
+    """Stains by transmitted light: what fluorescence has taught, with its sign changed.
+
+    Light that stains take away adds up as light that dyes give does, so that training goes on from
+    the network for fluorescence.
+    """
+
+    name: str = "deep-r-brightfield"
+    steps: Annotated[int, Field(ge=1)] = 6_000
+    peak_rate: Annotated[float, Field(gt=0)] = 6e-4
+    start: str = "deep-r-fluorescence"
+    is_dark: bool = True
 
 
 class RefocusTask:
@@ -124,7 +141,8 @@ class RefocusTask:
         """Views, facts, truth and labels without end."""
         recipe = self.recipe
         size_px = recipe.patch_px + 2 * MARGIN_PX
-        source = BlurredFields(
+        fields_of = StainedFields if recipe.is_dark else BlurredFields
+        source = fields_of(
             batch=recipe.batch,
             size_px=size_px,
             reach_dof=recipe.reach_dof * (1 - 1 / (recipe.bins - 1)),
@@ -133,9 +151,10 @@ class RefocusTask:
             device=str(device),
             objects=recipe.objects,
         )
-        clear = (
-            ClearFields(size_px=size_px, seed=seed, device=str(device)) if recipe.clear else None
-        )
+        clear = None
+        if recipe.clear:
+            stained = 0.0 if recipe.is_dark else STAINED
+            clear = ClearFields(size_px=size_px, seed=seed, device=str(device), stained=stained)
         dice = torch.Generator().manual_seed(seed)
         for fields in source:
             is_cut = float(torch.rand((), generator=dice)) < CUT_SHARE
@@ -147,7 +166,7 @@ class RefocusTask:
     ) -> Batch:
         """Views (b, k, y, x), facts (b, f), truth (b, y, x) and labels (b, bins + 1) of fields.
 
-        The last class of the labels stands for what is no fluorescence.
+        The last class of the labels stands for what is no fluorescence, or no stain.
         """
         bins = self.recipe.bins
         dof = fields.defocus_um.abs() / fields.depth_um
@@ -160,7 +179,7 @@ class RefocusTask:
             sharp = torch.cat([clear, sharp[count:]])
             labels[:count] = functional.one_hot(torch.tensor(bins), bins + 1).to(labels)
         images = inside(whole)
-        levels = levels_of(images)
+        levels = levels_of(images, is_dark=self.recipe.is_dark)
         if is_cut:
             around = [MARGIN_PX] * 4
             whole = functional.pad(images[:, None], around, mode="reflect")[:, 0]

@@ -18,7 +18,7 @@ from parfocal.core.setup import OpticalSetup
 from parfocal.refocus.iterations import richardson_lucy
 from parfocal.refocus.refocuser import BlindRefocuser, with_light
 from parfocal.refocus.trust import SMOOTH_CELLS
-from parfocal.simulate.blurred_fields import BlurredBatch, BlurredFields, Fixed
+from parfocal.simulate.blurred_fields import BlurredBatch, BlurredFields, Fixed, StainedFields
 from parfocal.simulate.clear_fields import ClearFields
 from parfocal.train.refocus_losses import ms_ssim, to_unit_range
 
@@ -29,6 +29,8 @@ RICHARDSON_LUCY = 100
 PIXELS = 64
 """Places of each field that are kept for the calibration of trust."""
 NO_DISTANCE = -1.0
+TRANSPARENT = ("phase_cells",)
+"""Specimens by transmitted light that absorb next to nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,8 @@ class RefocusTrial:
     kind
         Specimen.
     is_fluorescence
-        Or transmitted light, of which only ``clear`` is known.
+        Or stains, where the network is for these; else it is to be declined, and only ``clear`` is
+        known.
     dof, photons
         |defocus| in depths of field; electrons at the brightest pixel of the image.
     centre, spread, clear, gain, noise, flux, is_passed, is_declined
@@ -92,7 +95,7 @@ def try_refocus(
     with_deconvolution: bool = False,
     on_field: Callable[[str], None] | None = None,
 ) -> list[RefocusTrial]:
-    """Simulate fluorescence and ask about each field.
+    """Simulate what a network is for, fluorescence or stains, and ask about each field.
 
     Parameters
     ----------
@@ -113,7 +116,8 @@ def try_refocus(
     """
     trials = []
     for number, kind in enumerate(kinds):
-        source = BlurredFields(
+        fields_of = StainedFields if refocuser.calibration.is_dark else BlurredFields
+        source = fields_of(
             batch=BATCH, size_px=size_px + 2 * EDGE_PX, seed=seed + 1000 * number,
             device=str(refocuser.device), objects=(kind,), textures=0, reuse=1, fixed=fixed,
         )  # fmt: skip
@@ -137,9 +141,14 @@ def try_clear(
     seed: int,
     on_field: Callable[[str], None] | None = None,
 ) -> list[RefocusTrial]:
-    """Simulate transmitted light, which must be declined, and ask about each field."""
+    """Simulate transmitted light, which must be declined, and ask about each field.
+
+    Kinds that absorb are left out for a network that is for stains.
+    """
     trials = []
     for number, kind in enumerate(kinds):
+        if refocuser.calibration.is_dark and kind not in TRANSPARENT:
+            continue
         source = ClearFields(size_px=size_px, seed=seed + 1000 * number, specimen=kind, kept=fields)
         for _ in range(fields):
             if on_field is not None:
@@ -169,7 +178,7 @@ def _try_field(
     answer = torch.from_numpy(with_light(seen[0].sharp, facts)).to(truth)
     shown = [image, answer]
     if with_deconvolution:
-        shown.append(cut(deconvolved(drawn, k)))
+        shown.append(cut(deconvolved(drawn, k, is_dark=refocuser.calibration.is_dark)))
     low, span = to_unit_range(truth[None])
     scored = [_scores((each[None] - low) / span, (truth[None] - low) / span) for each in shown]
     expected = torch.from_numpy(cast(NDArray[Any], seen[0].expected)).to(truth)
@@ -199,10 +208,19 @@ def _try_field(
     )
 
 
-def deconvolved(drawn: BlurredBatch, k: int) -> Float[Tensor, "y x"]:
-    """Richardson-Lucy with the true point-spread function and background of a whole field."""
+def deconvolved(drawn: BlurredBatch, k: int, *, is_dark: bool = False) -> Float[Tensor, "y x"]:
+    """Richardson-Lucy with the true point-spread function and background of a whole field.
+
+    Of stains it gets what they take away.
+    """
     psf = torch.fft.irfft2(drawn.transfer[k], s=drawn.images.shape[1:])
     background = float(drawn.background[k])
+    if is_dark:
+        taken: Tensor = richardson_lucy(
+            (background - drawn.images[k]).clamp(min=0.0), psf.clamp(min=0.0), RICHARDSON_LUCY,
+            edges="periodic",
+        )  # fmt: skip
+        return background - taken
     result: Tensor = richardson_lucy(
         drawn.images[k], psf, RICHARDSON_LUCY, background=background, edges="periodic"
     )
