@@ -37,7 +37,7 @@ def refocus(
         str | None,
         typer.Option(
             help="A network's name, or its folder; deep-r-fluorescence, and for surfaces "
-            "deep-z-fluorescence, if not given.",
+            "deep-z-fluorescence, if not given; deep-r-brightfield is for stains.",
             rich_help_panel=HOW,
         ),
     ] = None,

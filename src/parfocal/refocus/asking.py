@@ -25,6 +25,8 @@ SPHERICAL = 12
 """Zernike term of primary spherical aberration, by its OSA index."""
 COHERENT = ("phase", "dic", "brightfield", "darkfield", "hoffman", "transmitted")
 """Words of light whose blur is not that of fluorescence."""
+STAIN, STAINED = "brightfield", ("brightfield", "transmitted")
+"""Word in the names of networks for stains, and words of the light that they know."""
 
 
 class RefocusSettings(BaseModel):
@@ -35,7 +37,8 @@ class RefocusSettings(BaseModel):
     method
         "network" (distance unknown), or "richardson-lucy", "landweber", "wiener" (known).
     model
-        Of the network: a name in the catalogue, or a folder; by default deep-r-fluorescence, and
+        Of the network: a name in the catalogue, such as deep-r-brightfield for stains by
+        transmitted light, or a folder; by default deep-r-fluorescence, and
         deep-z-fluorescence for surfaces.
     interval_um, iterations, background
         Of deconvolution, see ``deconvolve``.
@@ -130,10 +133,15 @@ class Asked:
         """Why an image taken by this light is not refocused, as far as the file tells."""
         light = (self.source.modality or "").casefold()
         word = next((word for word in COHERENT if word in light), None)
-        if word is None or (self.method == NETWORK and word in str(self.settings.model)):
+        if word is None:
             return None
+        is_stain, name = word in STAINED, str(self.settings.model)
+        if self.method == NETWORK and (word in name or (is_stain and STAIN in name)):
+            return None
+        hint = "; for stains that absorb give --model deep-r-brightfield" if is_stain else ""
         return Status.UNCERTAIN, (
             f"{self.source.modality}: the blur of fluorescence is known, that of this light is not"
+            + hint
         )
 
     def plan(self) -> dict[str, Any]:

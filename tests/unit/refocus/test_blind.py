@@ -105,6 +105,33 @@ def test_transmitted_light_is_declined_by_the_network_or_by_its_grey_values(
     assert (result.status == Status.UNCERTAIN and "transmitted" in result.reason) == is_declined
 
 
+@pytest.mark.parametrize(
+    ("sign", "told", "is_declined"),
+    [(0, CLEAR, True), (0, 6, False), (1, 6, True), (-1, CLEAR, False)],
+    ids=["transparent", "even", "brighter than its surroundings", "dark on a bright ground"],
+)
+def test_what_is_no_stain_is_declined_by_a_network_for_stains(tmp_path, sign, told, is_declined):
+    dice = np.random.default_rng(1)
+    image = 500 + 20 * dice.normal(size=(96, 96))
+    image[30:40, 30:40] += 300 * sign
+    model = write_tiny_refocuser(tmp_path / "model", half_depths=told, is_dark=True)
+    result = blind(image, setup=SETUP, model=model)
+    assert (result.status == Status.UNCERTAIN and "absorb" in result.reason) == is_declined
+
+
+def test_a_network_for_stains_sees_what_they_take_away(image, model, tmp_path):
+    stains = write_tiny_refocuser(tmp_path / "stains", is_dark=True)
+    white = 5000.0
+    glows = blind(image, setup=SETUP, model=model)
+    shades = blind(white - image, setup=SETUP, model=stains, saturation_counts=9999.0)
+    assert shades.found
+    np.testing.assert_allclose(white - shades.image, glows.image, atol=0.02)
+    np.testing.assert_allclose(shades.trust, glows.trust, atol=1e-5)
+    assert shades.defocus_um == pytest.approx(glows.defocus_um, rel=1e-5)
+    assert shades.verdict == pytest.approx(glows.verdict, rel=1e-4)
+    assert shades.flux == pytest.approx(1.0, abs=1e-6)
+
+
 def test_an_answer_expected_to_be_worse_is_declined_whatever_the_verdict(image, tmp_path):
     model = write_tiny_refocuser(tmp_path / "worse", gain=-0.5, verdict_offset=9.0)
     result = blind(image, setup=SETUP, model=model)

@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from parfocal.core.errors import InputError
-from parfocal.simulate.blurred_fields import BlurredFields, Fixed, discs_and_rings
+from parfocal.simulate.blurred_fields import (
+    GAIN,
+    BlurredFields,
+    Fixed,
+    StainedFields,
+    discs_and_rings,
+)
 
 SMALL = {"batch": 6, "size_px": 64, "objects": ("beads",), "textures": 3}
 
@@ -72,3 +78,24 @@ def test_discs_have_sharp_rims():
     steps = field.diff(dim=0).abs()
     assert float(steps.max()) > 0.4 * float(field.max())
     assert float((steps < 1e-6).float().mean()) > 0.5
+
+
+def test_stains_take_away_from_an_even_field_what_they_take_in_focus():
+    fields = StainedFields(seed=3, fixed=Fixed(defocus_dof=1.0, photons=1e5), **SMALL).draw()
+    white = fields.background[:, None, None]
+    assert float(white.max()) == float(white.min()) == GAIN * 1e5
+    assert bool((fields.sharp <= 1.001 * white).all())
+    assert bool((fields.sharp >= 0.04 * white).all())  # no stain takes more than 95 %
+    taken, truth = ((white - part).mean((1, 2)) for part in (fields.images, fields.sharp))
+    torch.testing.assert_close(taken, truth, rtol=0.05, atol=100.0)
+
+
+def test_noise_by_transmitted_light_is_that_of_the_bright_field():
+    fields = StainedFields(seed=4, fixed=Fixed(defocus_dof=0.0, photons=1e4), **SMALL).draw()
+    pale = [
+        image[sharp > 0.999 * white]
+        for image, sharp, white in zip(fields.images, fields.sharp, fields.background, strict=True)
+    ]
+    noise = torch.stack([part.std() for part in pale if len(part) > 1000])
+    assert len(noise) >= 4
+    assert float(noise.median()) == pytest.approx(GAIN * 1e4**0.5, rel=0.1)

@@ -13,6 +13,7 @@ from parfocal.simulate.blurred_fields import BlurredFields, Fixed
 from parfocal.train import refocus_making
 from parfocal.train.held_out import HeldOut
 from parfocal.train.loop import train_network
+from parfocal.train.recipes import find_recipe
 from parfocal.train.refocus_calibrating import (
     area_under_curve,
     calibrate_refocus,
@@ -22,7 +23,13 @@ from parfocal.train.refocus_calibrating import (
 )
 from parfocal.train.refocus_losses import LEAST_RANGE, ms_ssim, to_unit_range
 from parfocal.train.refocus_making import make_refocuser
-from parfocal.train.refocus_task import MARGIN_PX, RefocusRecipe, RefocusTask, doubt_cost
+from parfocal.train.refocus_task import (
+    MARGIN_PX,
+    BrightfieldRecipe,
+    RefocusRecipe,
+    RefocusTask,
+    doubt_cost,
+)
 from parfocal.train.refocus_trials import RefocusTrial, deconvolved
 
 TINY = RefocusRecipe(
@@ -43,6 +50,16 @@ def test_batches_are_the_same_for_the_same_seed_and_end_with_distances():
     assert bool((labels[:, -1] == 0).all())
     torch.testing.assert_close(labels.sum(1), torch.ones(2))
     assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
+
+
+def test_stains_are_learnt_as_light_that_is_missing():
+    recipe = BrightfieldRecipe(**(TINY.model_dump() | {"is_dark": True, "name": "stains"}))
+    views, _, truth, labels = next(RefocusTask(recipe).batches(3, CPU))
+    lit = views[:, 0].flatten(1)
+    assert bool((lit.median(1).values < 0).all())  # structure is bright, on a dark ground
+    assert bool((truth.flatten(1).amax(1) > 2).all())
+    torch.testing.assert_close(labels.sum(1), torch.ones(2))
+    assert find_recipe("deep-r-brightfield").name == BrightfieldRecipe().name
 
 
 def test_views_are_those_of_the_image_and_the_truth_is_in_its_units():
