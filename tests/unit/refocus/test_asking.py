@@ -1,5 +1,7 @@
 """Light whose blur is not known is declined before the work, unless a network is for it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ SETUP = OpticalSetup(na=0.75, wavelength_nm=536, pixel_um=0.325)
 
 
 def refusal(modality, **settings):
-    source = FocalStack.of(np.ones((1, 8, 8)), modality=modality)
+    source = replace(FocalStack.of(np.ones((1, 8, 8))), modality=modality)
     return Asked(source=source, setup=SETUP, settings=RefocusSettings(**settings)).refusal()
 
 
