@@ -237,8 +237,8 @@ def luo2020(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="A chapter: fields, beads, tilt, clear, times or real. Again for more. Default: "
-            "all.",
+            help="A chapter: fields, beads, tilt, clear, stains, times or real. Again for more. "
+            "Default: all.",
             show_default=False,
         ),
     ] = None,
@@ -256,8 +256,8 @@ def luo2020(
     """Compare ways to bring one blurred image into focus, as in Luo 2020.
 
     Simulates specimens that no network saw, and refocuses them blindly and by deconvolution; then
-    beads, a tilted field, transmitted light, the time that it takes beside a search for focus,
-    and recorded stacks. Stopped or killed, it goes on from there when it is called again.
+    beads, a tilted field, transmitted light, stains, the time that it takes beside a search for
+    focus, and recorded stacks. Stopped or killed, it goes on from there when it is called again.
     """
     from parfocal.cli.luo2020 import Luo2020Request, run_luo2020
 

@@ -27,6 +27,8 @@ from parfocal.cli.luo2020_chapters import (
     examples,
     field_rows,
     real_planes,
+    stain_examples,
+    stain_rows,
     tilt_rows,
     time_rows,
 )
@@ -45,7 +47,8 @@ from parfocal.train.held_out import UNSEEN
 
 DEFAULT_DATA = Path("../shared/data")
 PUBLISHED_ARCHITECTURE = "parfocal.nets.luo2020:Luo2020Generator"
-CHAPTERS = ("fields", "beads", "tilt", "clear", "times", "real")
+STAINS = "deep-r-brightfield"
+CHAPTERS = ("fields", "beads", "tilt", "clear", "stains", "times", "real")
 
 
 class Luo2020Request(BaseModel):
@@ -124,6 +127,14 @@ def _ours(request: Luo2020Request) -> tuple[BlindRefocuser | None, list[str]]:
         return None, [f"Our own network, {name}, is not in the tables: its weights are not here."]
 
 
+def _stains(request: Luo2020Request) -> BlindRefocuser | None:
+    """The network for stains, where it is there."""
+    try:
+        return load_refocuser(STAINS, device=request.device)
+    except InputError:
+        return None
+
+
 def _published(request: Luo2020Request) -> tuple[nn.Module | None, list[str]]:
     if request.published is None:
         return None, [
@@ -193,6 +204,14 @@ def _study(
         found["tilt"] = tilt_rows(request, ours, published, kept)
     if "clear" in chapters and ours is not None:
         found["clear"] = clear_rows(request, ours, kept)
+    if "stains" in chapters:
+        stains = _stains(request)
+        of_stains = KeptRows(
+            request.place / "stains",
+            common | {"model": None if stains is None else stains.card.sha256},
+        )
+        found["stains"] = stain_rows(request, stains, of_stains, steps=steps)
+        found["examples"] = [*found.get("examples", ()), *stain_examples(request, stains)]
     if "times" in chapters:
         found["times"] = time_rows(request, ours, kept)
     folder = DEFAULT_DATA if request.data is None else request.data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from parfocal.evaluate.luo2020 import (
     SMOOTHED,
     TRUE,
     USERS,
+    BlurredField,
     FieldRow,
     Method,
     as_given,
@@ -40,6 +41,8 @@ from parfocal.evaluate.luo2020_beads import (
     judge_beads,
 )
 from parfocal.evaluate.luo2020_real import CASES, RealPlane, try_real
+from parfocal.evaluate.luo2020_stains import DISTANCES_DOF as STAINS_DOF
+from parfocal.evaluate.luo2020_stains import WHITE, draw_stains, stain_methods
 from parfocal.evaluate.luo2020_study import ClearRow, Shot
 from parfocal.evaluate.luo2020_targets import AFTER_CAPTURE
 from parfocal.evaluate.luo2020_tilt import TiltRow, judge_tilt, tilted_field
@@ -192,6 +195,48 @@ def clear_rows(request: Luo2020Request, ours: BlindRefocuser, kept: KeptRows) ->
     with progress(1, "transmitted light") as begin:
         begin(f"{len(UNSEEN_CLEAR)} specimens")
         return kept.rows("clear", ClearRow, make)
+
+
+def stain_rows(
+    request: Luo2020Request, stains: BlindRefocuser | None, kept: KeptRows, *, steps: int
+) -> list[FieldRow]:
+    """Stained specimens that training never saw, by every way to refocus them."""
+    asked = stain_methods(stains, steps=steps)
+    distances = STAINS_DOF[2:3] if request.is_quick else STAINS_DOF
+    rows: list[FieldRow] = []
+    with progress(len(distances), "stains") as begin:
+        for dof in distances:
+            begin(f"{dof:g} DoF")
+
+            def make(dof: float = dof) -> list[FieldRow]:
+                fields = list(_stained(request, dof))
+                return try_fields(fields, asked, dof=dof, photons=WHITE)
+
+            rows += kept.rows(f"stains-{dof:g}", FieldRow, make)
+    return rows
+
+
+def stain_examples(request: Luo2020Request, stains: BlindRefocuser | None) -> list[Shot]:
+    """A stained field of each kind, two depths of field from focus."""
+    asked = stain_methods(stains, steps=4 if request.is_quick else 100)
+    names = (INPUT, SMOOTHED, USERS, NETWORK)
+    return [
+        Shot(
+            title=f"stained {field.kind}, {field.dof:g} DoF",
+            images={
+                **{name: asked[name](field).image for name in names if name in asked},
+                "truth": field.truth,
+            },
+        )
+        for field in _stained(request, STAINS_DOF[2], fields=1)
+    ]
+
+
+def _stained(request: Luo2020Request, dof: float, fields: int = 4) -> Iterator[BlurredField]:
+    return draw_stains(
+        request.kinds, fields=1 if request.is_quick else fields, size_px=request.size_px, dof=dof,
+        seed=SEED + 90 + request.seed,
+    )  # fmt: skip
 
 
 def _clear_row(kind: str, number: int, ours: BlindRefocuser) -> ClearRow:

@@ -219,7 +219,7 @@ def methods(
         SMOOTHED: lambda field: Shown(image=best_gaussian(field.image, field.truth)[0]),
         **{name: step_of(length) for name, length in LANDWEBER.items()},
         TRUE: lambda field: lucy(field, field.psf),
-        USERS: lambda field: lucy(field, nominal_psf(field.setup, _misjudged(field))),
+        USERS: lambda field: lucy(field, nominal_psf(field.setup, misjudged_dof(field))),
     }
     if refocuser is not None:
         found[ESTIMATED] = lambda field: lucy(
@@ -249,7 +249,7 @@ def as_published(generator: nn.Module, image: Float[np.ndarray, "y x"]) -> Float
     return found
 
 
-def _misjudged(field: BlurredField) -> float:
+def misjudged_dof(field: BlurredField) -> float:
     """A distance that is wrong, too far for one half of the fields and too near for the other."""
     too_near = field.dof > WRONG_DOF and int(1e6 * field.setup.na) % 2 == 0
     return field.dof - WRONG_DOF if too_near else field.dof + WRONG_DOF

@@ -40,8 +40,8 @@ class Study:
     ----------
     fields
         Every method about every simulated field.
-    beads, tilt, clear, times, real
-        The other chapters.
+    beads, tilt, clear, stains, times, real
+        The other chapters; stains are fields by transmitted light.
     examples
         For pictures.
     facts
@@ -52,6 +52,7 @@ class Study:
     beads: tuple[BeadRow, ...] = ()
     tilt: tuple[TiltRow, ...] = ()
     clear: tuple[ClearRow, ...] = ()
+    stains: tuple[FieldRow, ...] = ()
     times: tuple[TimeRow, ...] = ()
     real: tuple[RealPlane, ...] = ()
     examples: tuple[Shot, ...] = ()
@@ -65,7 +66,7 @@ class Study:
         ]
         whole = {
             name: [asdict(row) for row in getattr(self, name)]
-            for name in ("fields", "beads", "tilt", "clear", "times")
+            for name in ("fields", "beads", "tilt", "clear", "stains", "times")
         }
         times = zip(whole["times"], self.times, strict=True)
         whole["times"] = [one | {"seconds_per_mm2": row.seconds_per_mm2} for one, row in times]

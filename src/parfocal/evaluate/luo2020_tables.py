@@ -25,6 +25,8 @@ def tables(found: Study) -> list[Table]:
         made.append(_tilt(found))
     if found.clear:
         made.append(_clear(found))
+    if found.stains:
+        made.append(_stains(found))
     if found.times:
         made.append(_times(found))
     if found.real:
@@ -133,12 +135,32 @@ def _tilt(found: Study) -> Table:
 
 def _clear(found: Study) -> Table:
     return Table(
-        title="Transmitted light, to be declined (no model for it ships)",
+        title="Transmitted light, to be declined by the network for fluorescence",
         heads=("specimen", "fields", "declined"),
         cells=tuple(
             (row.kind, str(row.fields), percent(row.declined / max(1, row.fields)))
             for row in found.clear
         ),
+    )
+
+
+def _stains(found: Study) -> Table:
+    distances = distinct(row.dof for row in found.stains)
+    cells = []
+    for method in distinct(row.method for row in found.stains):
+        values = [method]
+        for dof in distances:
+            own = [row for row in found.stains if (row.method, row.dof) == (method, dof)]
+            values.append(f"{number(mean_of(own, 'psnr'), 1)} / {number(mean_of(own, 'ssim'))}")
+            if method == BLIND:
+                kept = sum(row.status != "found" for row in own)
+                values[-1] += f" ({percent(kept / len(own))})"
+        cells.append(tuple(values))
+    return Table(
+        title="Stains by transmitted light, every wave by itself: PSNR (dB) / SSIM, by defocus in "
+        "depths of field (share declined or passed through)",
+        heads=("method", *(f"{dof:g}" for dof in distances)),
+        cells=tuple(cells),
     )
 
 
