@@ -237,11 +237,17 @@ def luo2020(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="A chapter: fields, beads, tilt, clear, stains, times or real. Again for more. "
-            "Default: all.",
+            help="A chapter: fields, ranges, beads, tilt, clear, stains, times or real. Again for "
+            "more. Default: all.",
             show_default=False,
         ),
     ] = None,
+    steps: Annotated[
+        int,
+        typer.Option(
+            help="Batches that each network of the trade-off of ranges learns from.", min=2
+        ),
+    ] = 2000,
     data: opt.DataFolder = None,
     folder: Annotated[
         Path | None,
@@ -268,6 +274,7 @@ def luo2020(
             model=model,
             published=published,
             only=tuple(only or ()),
+            steps=steps,
             data=data,
             folder=folder,
             seed=seed,

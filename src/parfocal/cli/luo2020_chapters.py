@@ -25,6 +25,7 @@ from parfocal.evaluate.luo2020 import (
     BlurredField,
     FieldRow,
     Method,
+    Shown,
     as_given,
     as_published,
     draw_fields,
@@ -56,10 +57,14 @@ from parfocal.evaluate.luo2020_times import (
     PUBLISHED as PUBLISHED_S,
 )
 from parfocal.io.finding import find_stacks
+from parfocal.models.package import CARD
 from parfocal.refocus import richardson_lucy
+from parfocal.refocus.blind import load_refocuser
 from parfocal.refocus.refocuser import BlindRefocuser
 from parfocal.simulate.clear_fields import ClearFields
-from parfocal.train.held_out import UNSEEN_CLEAR
+from parfocal.train.held_out import UNSEEN_CLEAR, HeldOut
+from parfocal.train.refocus_making import make_refocuser
+from parfocal.train.refocus_task import RefocusRecipe
 
 if TYPE_CHECKING:
     from parfocal.cli.luo2020 import Luo2020Request
@@ -71,6 +76,8 @@ CLEAR_EACH = 4
 SEARCHES = 8
 """By each measure."""
 TILTED = "dense_tissue"
+RANGES_DOF = (2.0, 4.0, 8.0)
+"""Up to which the networks of the trade-off learn."""
 SHOWN_AT = ((1.0, 500.0), (3.0, 500.0), (3.0, 50.0))
 
 
@@ -107,6 +114,43 @@ def _try_group(
         )
     )  # fmt: skip
     return try_fields(fields, asked, dof=dof, photons=photons)
+
+
+def range_rows(request: Luo2020Request, kept: KeptRows) -> list[FieldRow]:
+    """Fields at each distance by networks that were trained up to three of them, for as long."""
+    small: dict[str, Any] = {"batch": 2, "patch_px": 64} if request.is_quick else {}
+    recipes = [
+        RefocusRecipe(
+            name=f"range-{reach:g}", reach_dof=reach, steps=request.range_steps,
+            epoch_steps=min(250, request.range_steps),
+            **small,
+        )
+        for reach in RANGES_DOF
+    ]  # fmt: skip
+    place = request.place / "ranges" / str(request.range_steps)
+    tests = HeldOut(fields=1 if request.is_quick else 4, size_px=96)
+    total = sum(recipe.steps for recipe in recipes)
+    asked: dict[str, Method] = {INPUT: lambda field: Shown(image=field.image)}
+    with progress(total, "networks of three ranges") as begin:
+        for recipe in recipes:
+            folder = place / recipe.name
+            if not (folder / CARD).is_file():
+                make_refocuser(
+                    recipe, folder, seed=request.seed, device=request.device, held_out=tests,
+                    on_progress=lambda step: begin(step.what),
+                )  # fmt: skip
+            network = load_refocuser(folder, device=request.device)
+            asked[f"trained to {recipe.reach_dof:g}"] = partial(_never_declined, network)
+    rows: list[FieldRow] = []
+    for dof, photons in request.conditions:
+        if photons == request.conditions[0][1]:
+            make = partial(_try_group, request, asked, dof, photons)
+            rows += kept.rows(f"ranges-{dof:g}", FieldRow, make)
+    return rows
+
+
+def _never_declined(network: BlindRefocuser, field: BlurredField) -> Shown:
+    return never_declined(network, field.image, field.setup)
 
 
 def examples(request: Luo2020Request, asked: Mapping[str, Method]) -> list[Shot]:

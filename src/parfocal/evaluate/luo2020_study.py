@@ -40,8 +40,9 @@ class Study:
     ----------
     fields
         Every method about every simulated field.
-    beads, tilt, clear, stains, times, real
-        The other chapters; stains are fields by transmitted light.
+    ranges, beads, tilt, clear, stains, times, real
+        The other chapters; ranges are fields by networks that were trained up to some distances,
+        stains are fields by transmitted light.
     examples
         For pictures.
     facts
@@ -49,6 +50,7 @@ class Study:
     """
 
     fields: tuple[FieldRow, ...] = ()
+    ranges: tuple[FieldRow, ...] = ()
     beads: tuple[BeadRow, ...] = ()
     tilt: tuple[TiltRow, ...] = ()
     clear: tuple[ClearRow, ...] = ()
@@ -66,7 +68,7 @@ class Study:
         ]
         whole = {
             name: [asdict(row) for row in getattr(self, name)]
-            for name in ("fields", "beads", "tilt", "clear", "stains", "times")
+            for name in ("fields", "ranges", "beads", "tilt", "clear", "stains", "times")
         }
         times = zip(whole["times"], self.times, strict=True)
         whole["times"] = [one | {"seconds_per_mm2": row.seconds_per_mm2} for one, row in times]

@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from parfocal.evaluate.luo2020 import BLIND, INPUT, NETWORK, mean_of, worse_than_input
+from parfocal.evaluate.luo2020 import BLIND, INPUT, NETWORK, FieldRow, mean_of, worse_than_input
 from parfocal.evaluate.luo2020_real import RealPlane
 from parfocal.evaluate.luo2020_study import Study, distinct
 from parfocal.evaluate.luo2020_targets import target_table
 from parfocal.evaluate.study_tables import Table
 from parfocal.refocus.refocuser import PASSED
+
+RANGES = (
+    "Networks trained up to so many depths of field, 500 photons: PSNR (dB) / SSIM, by defocus in "
+    "depths of field"
+)
+STAINS = (
+    "Stains by transmitted light, every wave by itself: PSNR (dB) / SSIM, by defocus in depths of "
+    "field (share declined or passed through)"
+)
 
 
 def tables(found: Study) -> list[Table]:
@@ -19,6 +28,8 @@ def tables(found: Study) -> list[Table]:
     made += [_of_photons(found, photons) for photons in distinct(r.photons for r in found.fields)]
     if any(row.method == BLIND for row in found.fields):
         made.append(_given(found))
+    if found.ranges:
+        made.append(_by_distance(RANGES, found.ranges))
     if found.beads:
         made.append(_beads(found))
     if found.tilt:
@@ -26,7 +37,7 @@ def tables(found: Study) -> list[Table]:
     if found.clear:
         made.append(_clear(found))
     if found.stains:
-        made.append(_stains(found))
+        made.append(_by_distance(STAINS, found.stains))
     if found.times:
         made.append(_times(found))
     if found.real:
@@ -144,21 +155,20 @@ def _clear(found: Study) -> Table:
     )
 
 
-def _stains(found: Study) -> Table:
-    distances = distinct(row.dof for row in found.stains)
+def _by_distance(title: str, rows: Sequence[FieldRow]) -> Table:
+    distances = distinct(row.dof for row in rows)
     cells = []
-    for method in distinct(row.method for row in found.stains):
+    for method in distinct(row.method for row in rows):
         values = [method]
         for dof in distances:
-            own = [row for row in found.stains if (row.method, row.dof) == (method, dof)]
+            own = [row for row in rows if (row.method, row.dof) == (method, dof)]
             values.append(f"{number(mean_of(own, 'psnr'), 1)} / {number(mean_of(own, 'ssim'))}")
             if method == BLIND:
                 kept = sum(row.status != "found" for row in own)
                 values[-1] += f" ({percent(kept / len(own))})"
         cells.append(tuple(values))
     return Table(
-        title="Stains by transmitted light, every wave by itself: PSNR (dB) / SSIM, by defocus in "
-        "depths of field (share declined or passed through)",
+        title=title,
         heads=("method", *(f"{dof:g}" for dof in distances)),
         cells=tuple(cells),
     )
