@@ -1,8 +1,9 @@
-"""Put the tables and figures of ``parfocal benchmark luo2020`` into the documents.
+"""Put the tables and figures of a study into the documents.
 
-``python -m benchmarks.luo2020_tables luo2020.json luo2020.html docs`` writes what the two files
-hold between the marks of docs/results/luo2020.md and docs/results/refocus_real.md, and the figures
-into docs/images.
+``python -m benchmarks.study_docs NAME NAME.json NAME.html docs``, of what ``parfocal benchmark NAME
+--json --report NAME.html`` printed and wrote, replaces what stands between the marks of
+docs/results/NAME.md, and the figures in docs/images. What luo2020 says of recorded stacks goes
+into docs/results/refocus_real.md.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ from PIL import Image
 from parfocal.evaluate.study_tables import Table, text_table
 
 BEGIN, END = "<!-- printed: begin -->", "<!-- printed: end -->"
-COLOURS, WIDEST_PX = 32, 1200
+COLOURS, WIDEST_PX = 48, 1200
 FIGURE = re.compile(r"<h2>([^<]*)</h2><figure><img [^>]*?src=\"data:image/png;base64,([^\"]+)\"")
-RECORDED = "Recorded stacks"
+PLACES = {
+    "li2023": {"li2023": ""},
+    "luo2020": {"luo2020": "", "refocus_real": "Recorded stacks"},
+    "wu2019": {"wu2019": ""},
+}
+"""Documents of each study, and how the titles begin of what they hold; the first has the rest."""
 
 
 def main() -> None:
     """Read both files, and change the documents."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.luo2020_tables", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.study_docs", description=__doc__)
+    parser.add_argument("name", choices=PLACES, help="the study")
     parser.add_argument("found", type=Path, help="what --json printed")
     parser.add_argument("page", type=Path, help="what --report wrote")
     parser.add_argument("docs", type=Path, help="folder of the documents")
@@ -41,20 +46,27 @@ def main() -> None:
               cells=tuple(tuple(row) for row in each["cells"]))
         for each in found["tables"]
     ]  # fmt: skip
-    for name, is_recorded in (("luo2020", False), ("refocus_real", True)):
-        lines = [] if is_recorded else [f"- {text}" for text in found["facts"]]
-        for table in tables:
-            if table.title.startswith(RECORDED) == is_recorded:
-                lines += ["", f"### {table.title}", "", *text_table(table)]
-        for title, data in drawn:
-            if title.startswith(RECORDED) == is_recorded:
-                lines += _figure(title, data, options.docs)
-        _write(options.docs / "results" / f"{name}.md", lines)
+    places = PLACES[options.name]
+    lines = {place: [] if start else [f"- {text}" for text in found["facts"]]
+             for place, start in places.items()}  # fmt: skip
+
+    def place_of(title: str) -> str:
+        return next(
+            (place for place, start in places.items() if start and title.startswith(start)),
+            options.name,
+        )
+
+    for table in tables:
+        lines[place_of(table.title)] += ["", f"### {table.title}", "", *text_table(table)]
+    for title, data in drawn:
+        lines[place_of(title)] += _figure(options.name, title, data, options.docs)
+    for place, own in lines.items():
+        _write(options.docs / "results" / f"{place}.md", own)
 
 
-def _figure(title: str, data: str, docs: Path) -> list[str]:
+def _figure(study: str, title: str, data: str, docs: Path) -> list[str]:
     """Write a figure in few colours; the lines that show it."""
-    name = "luo2020-" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") + ".png"
+    name = f"{study}-" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") + ".png"
     with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
         picture.thumbnail((WIDEST_PX, WIDEST_PX))
         few = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
