@@ -21,7 +21,11 @@ from parfocal.nets.fast import computes_bfloat16
 from parfocal.nets.surface_unet import SurfaceMaps, SurfaceNetwork, agreed
 from parfocal.optics.round_pupil import round_transfers
 from parfocal.refocus.hypotheses import Levels
-from parfocal.refocus.surface_trust import SurfaceCalibration, surface_trust
+from parfocal.refocus.surface_trust import (
+    SurfaceCalibration,
+    surface_trust,
+    surface_verdict_facts,
+)
 from parfocal.refocus.surface_views import (
     CUES,
     HEIGHTS_DOF,
@@ -53,6 +57,8 @@ class Shown:
         Sizes of the errors (answer, input) that are expected, in counts; None if not asked for.
     gain
         Logarithm of the summed predicted errors, input over answer.
+    error
+        Mean predicted error of the answer, in standard deviations of the image.
     flux
         Light above the floor, of the answer over that of the input; NaN where that has none.
     """
@@ -61,7 +67,13 @@ class Shown:
     trust: NDArray[np.float32]
     expected: NDArray[np.float32] | None
     gain: float
+    error: float
     flux: float
+
+    @property
+    def facts(self) -> tuple[float, float, float]:
+        """What a verdict is made of."""
+        return surface_verdict_facts(self.gain, self.error, self.flux)
 
 
 class _Sheet:
@@ -72,6 +84,7 @@ class _Sheet:
         self.expected = np.zeros((2, *shape), np.float32) if with_expected else None
         self.errors = torch.zeros(2, dtype=torch.float64)
         self.light = torch.zeros(2, dtype=torch.float64)
+        self.say = 0.0
 
     def shown(self) -> Shown:
         light_out, light_in = self.light.tolist()
@@ -80,6 +93,7 @@ class _Sheet:
             trust=self.trust,
             expected=self.expected,
             gain=float((self.errors[1] / self.errors[0].clamp(min=1e-12)).log()),
+            error=float(self.errors[0]) / max(self.say, 1e-12),
             flux=light_out / light_in if light_in > 0 else math.nan,
         )
 
@@ -200,6 +214,7 @@ class SurfaceLooker:
         sizes = error_sizes(maps.scales)
         small = functional.interpolate(weights[None, None], size=sizes.shape[2:], mode="area")
         sheet.errors += (sizes * small).sum((0, 2, 3)).double().cpu()
+        sheet.say += float(small.sum())
         light = [((each - floor) * mine).double().sum() for each in
                  (answer, tile.part_inside(region))]  # fmt: skip
         sheet.light += torch.stack(light).cpu()

@@ -91,7 +91,7 @@ class SurfaceRefocuser:
         if isinstance(seen, Refocused):
             return seen
         shown, floor = seen[0][0], seen[1]
-        verdict = surface_verdict(shown.gain, self.calibration)
+        verdict = surface_verdict(shown.facts, self.calibration)
         refusal = self._refusal(shown, verdict)
         if refusal is not None:
             return self._declined(Status.UNCERTAIN, refusal, shape)
@@ -152,7 +152,7 @@ class SurfaceRefocuser:
             for each, is_own in zip(planes, own, strict=True)
         ]
         verdicts = [
-            np.nan if is_own else surface_verdict(each.gain, self.calibration)
+            np.nan if is_own else surface_verdict(each.facts, self.calibration)
             for each, is_own in zip(planes, own, strict=True)
         ]
         return VirtualStack(

@@ -12,6 +12,10 @@ from torch import Tensor
 
 from parfocal.refocus.trust import log_gain
 
+MOST_OFF = 10.0
+"""Factor by which light is off that says no more beyond."""
+LEAST_ERROR = 1e-3
+
 
 class SurfaceCalibration(BaseModel):
     """Numbers that turn a network's output on surfaces into trust and verdicts.
@@ -31,8 +35,9 @@ class SurfaceCalibration(BaseModel):
     trust_offset, trust_slope
         Of the chance that a place is nearer to the truth than in the input, over the logarithm of
         the ratio of the predicted errors.
-    verdict_offset, verdict_slope
-        The same of the whole image.
+    verdict_offset, verdict_slope, verdict_error, verdict_flux
+        The same of the whole image; and over the logarithm of the error that is expected, in
+        standard deviations of the image, and over how far the light is off.
     most_flux
         Factor by which the light may be off before it is put right; beyond it there is no answer.
     """
@@ -49,6 +54,8 @@ class SurfaceCalibration(BaseModel):
     trust_slope: float = 1.0
     verdict_offset: float = 0.0
     verdict_slope: float = 4.0
+    verdict_error: float = 0.0
+    verdict_flux: float = 0.0
     most_flux: Annotated[float, Field(gt=1)] = 1.5
 
 
@@ -65,18 +72,48 @@ def surface_trust(
     return torch.sigmoid(calibration.trust_offset + calibration.trust_slope * log_gain(scales))
 
 
-def surface_verdict(gain: float, calibration: SurfaceCalibration) -> float:
-    """Chance that the whole image is nearer to the truth there than the input.
+def surface_verdict_facts(gain: float, error: float, flux: float) -> tuple[float, float, float]:
+    """What a verdict is made of.
 
     Parameters
     ----------
     gain
         Logarithm of the ratio of the summed predicted errors, input over answer.
+    error
+        Mean predicted error of the answer, in standard deviations of the image.
+    flux
+        Light of the answer over that of the input; NaN where that has none.
+
+    Returns
+    -------
+    The gain, the logarithm of the error, and how far the logarithm of the light is from 0, at most
+    that of ``MOST_OFF``.
 
     Examples
     --------
-    >>> surface_verdict(0.0, SurfaceCalibration())
+    >>> surface_verdict_facts(0.5, 1.0, -2.0)
+    (0.5, 0.0, 2.30258...)
+    """
+    light = flux if flux > 0 else 0.0  # NaN is not
+    off = abs(math.log(min(max(light, 1 / MOST_OFF), MOST_OFF)))
+    return gain, math.log(max(error, LEAST_ERROR)), off
+
+
+def surface_verdict(facts: tuple[float, float, float], calibration: SurfaceCalibration) -> float:
+    """Chance that the whole image is nearer to the truth there than the input.
+
+    Parameters
+    ----------
+    facts
+        As ``surface_verdict_facts`` gives them.
+
+    Examples
+    --------
+    >>> surface_verdict((0.0, 0.0, 0.0), SurfaceCalibration())
     0.5
     """
-    odds = calibration.verdict_offset + calibration.verdict_slope * gain
+    slopes = (calibration.verdict_slope, calibration.verdict_error, calibration.verdict_flux)
+    odds = calibration.verdict_offset + sum(
+        slope * fact for slope, fact in zip(slopes, facts, strict=True)
+    )
     return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, odds))))

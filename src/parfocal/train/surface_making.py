@@ -32,6 +32,7 @@ CALIBRATION, MEASUREMENT, TABLE = 0, 100_000, 200_000
 FAR_DOF = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0)
 """Borders of the rows of the card's table."""
 TABLE_PHOTONS = 1000.0
+VERDICT = ("verdict_offset", "verdict_slope", "verdict_error", "verdict_flux")
 TOLD_WAVES = 0.05
 """Aberrations below that do not tell the side."""
 LIMITS = (
@@ -163,17 +164,17 @@ def calibrated_surface_refocuser(
 def calibrate_surfaces(
     trials: Sequence[SurfaceTrial], start: SurfaceCalibration
 ) -> SurfaceCalibration:
-    """Set trust and verdict by logistic regression [Platt1999]_ on predicted gains."""
+    """Set trust and verdict by logistic regression [Platt1999]_ on what the network predicts."""
     if not trials:
         return start
     gains = np.array([gain for trial in trials for gain in trial.gains])
     better = np.array([each for trial in trials for each in trial.is_better])
     trust = fit_chance(gains[:, None], better)
-    verdict = fit_chance(np.array([[trial.gain] for trial in trials]), ~is_worse(trials))
+    verdict = fit_chance(np.array([trial.facts for trial in trials]), ~is_worse(trials))
     return start.model_copy(
         update={
             "trust_offset": trust[0], "trust_slope": trust[1],
-            "verdict_offset": verdict[0], "verdict_slope": verdict[1],
+            **dict(zip(VERDICT, verdict, strict=True)),
         }
     )  # fmt: skip
 
@@ -197,7 +198,7 @@ def measure_surfaces(
     for name, chosen in groups.items():
         metrics |= _means(chosen, name)
     worse = is_worse(trials)
-    verdicts = np.array([surface_verdict(trial.gain, calibration) for trial in trials])
+    verdicts = np.array([surface_verdict(trial.facts, calibration) for trial in trials])
     sizes = [torch.tensor([getattr(t, name) for t in trials]) for name in ("size", "predicted")]
     metrics |= {
         "worse_than_input": float(worse.mean()),

@@ -40,8 +40,8 @@ class SurfaceTrial:
         Whether the surface is a plane of one height; whether the truth is a section.
     dof, spherical
         Mean |height| of the surface in depths of field; the aberration in waves.
-    gain
-        Logarithm of the summed predicted errors, input over answer.
+    facts
+        What its verdict is made of: see ``surface_verdict_facts``.
     psnr
         Of input, answer, and answer on the surface turned upside down, in dB of the truth's range.
     ssim
@@ -60,7 +60,7 @@ class SurfaceTrial:
     is_section: bool
     dof: float
     spherical: float
-    gain: float
+    facts: tuple[float, float, float]
     flux: float
     psnr: tuple[float, ...]
     ssim: tuple[float, ...]
@@ -152,7 +152,7 @@ def _try_field(
         is_section=bool(drawn.is_section[k]),
         dof=float(surface.abs().mean()),
         spherical=float(drawn.spherical[k]),
-        gain=seen[0][0].gain,
+        facts=seen[0][0].facts,
         flux=seen[0][0].flux,
         psnr=tuple(score[0] for score in scored),
         ssim=tuple(score[1] for score in scored),
