@@ -21,7 +21,7 @@ from PIL import Image
 from parfocal.evaluate.study_tables import Table, text_table
 
 BEGIN, END = "<!-- printed: begin -->", "<!-- printed: end -->"
-COLOURS, WIDEST_PX = 48, 1200
+COLOURS, WIDEST_PX = 64, 1200
 FIGURE = re.compile(r"<h2>([^<]*)</h2><figure><img [^>]*?src=\"data:image/png;base64,([^\"]+)\"")
 PLACES = {
     "li2023": {"li2023": ""},
@@ -68,7 +68,7 @@ def _figure(study: str, title: str, data: str, docs: Path) -> list[str]:
     """Write a figure in few colours; the lines that show it."""
     name = f"{study}-" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") + ".png"
     with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
-        picture.thumbnail((WIDEST_PX, WIDEST_PX))
+        picture.thumbnail((WIDEST_PX, 10 * WIDEST_PX))  # tall ones stay as they are
         few = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     few.save(docs / "images" / name, optimize=True)
     return ["", f"### {title}", "", f"![{title}](../images/{name})"]

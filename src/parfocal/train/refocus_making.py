@@ -23,7 +23,8 @@ from parfocal.train.refocus_task import RefocusRecipe, RefocusTask
 from parfocal.train.refocus_trials import RefocusTrial, try_clear, try_refocus
 
 DISTANCES_DOF = (0.0, 1.0, 2.0, 3.0, 5.0)
-PHOTONS = (500.0, 50.0)
+PHOTONS = {False: (500.0, 50.0), True: (20_000.0, 1_000.0)}
+"""At the brightest pixel; of stains, where the field is empty."""
 CALIBRATION, MEASUREMENT, TABLE = 0, 100_000, 200_000
 """Added to the seed of held-out fields: none is in two sets."""
 TABLE_SHARE = 8
@@ -36,10 +37,10 @@ STAINS_ONLY = (
 )
 FLUORESCENCE_ONLY = (
     "Fluorescence only: phase contrast and brightfield are declined where they are recognised.",
+    "Where the distance is known, deconvolution with it is better at 500 photons.",
 )
 LIMITS = (
-    "One image does not tell its distance well: see the coverage and the width of the interval. "
-    "Where the distance is known, deconvolution with it is better at 500 photons.",
+    "One image does not tell its distance well: see the coverage and the width of the interval.",
     "Trained on simulated optics alone, of thin objects for the most part; on a microscope unlike "
     "them trust may not hold.",
     "A wrong NA, wavelength or pixel size makes the deconvolutions wrong that the network chooses "
@@ -154,7 +155,7 @@ def calibrated_refocuser(
     refocuser.calibration = calibration
     metrics, coverage = measure_trust(gather(MEASUREMENT), calibration)
     fields = max(1, math.ceil(held_out.fields / TABLE_SHARE))
-    for photons in PHOTONS:
+    for photons in PHOTONS[calibration.is_dark]:
         for number, dof in enumerate(DISTANCES_DOF):
             trials = try_refocus(
                 refocuser, held_out.objects, fields=fields, size_px=held_out.size_px,
