@@ -68,6 +68,12 @@ CATALOG: tuple[ModelRow, ...] = (
         SHIPPED / "deep-r-fluorescence",
     ),
     ModelRow(
+        "deep-r-brightfield",
+        "refocus",
+        "one blurred image of stains by transmitted light into focus, on any microscope",
+        SHIPPED / "deep-r-brightfield",
+    ),
+    ModelRow(
         "deep-z-fluorescence",
         "refocus",
         "one fluorescence image onto other surfaces, by a known spherical aberration",
