@@ -61,7 +61,8 @@ def main() -> None:
     for title, data in drawn:
         lines[place_of(title)] += _figure(options.name, title, data, options.docs)
     for place, own in lines.items():
-        _write(options.docs / "results" / f"{place}.md", own)
+        if own:  # a chapter that was not run keeps what was printed before
+            _write(options.docs / "results" / f"{place}.md", own)
 
 
 def _figure(study: str, title: str, data: str, docs: Path) -> list[str]:
