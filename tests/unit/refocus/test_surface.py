@@ -212,3 +212,18 @@ def test_a_depth_map_is_smoothed_through_what_it_knows():
     )  # fmt: skip
     with pytest.raises(InputError, match="knows 0 heights"):
         surface_of(blank, (8, 8), pixel_um=1.0)
+
+
+def test_the_error_behind_a_verdict_is_that_of_the_map_in_deviations_of_the_image(image, model):
+    refocuser = load_surface_refocuser(model)
+    (shown,), _ = refocuser.look(
+        image, [2.0], setup=SETUP, spherical_waves=0.16, with_expected=True
+    )  # fmt: skip
+    asked, other = (refocuser.look(
+        gain * image, [2.0], setup=SETUP, spherical_waves=0.16
+    )[0][0].error for gain in (1.0, 3.0))  # fmt: skip
+    ratio = float(shown.expected[0].mean()) / shown.error
+    assert 0.2 * float(image.std()) < ratio < 3.0 * float(image.std())
+    assert asked == pytest.approx(shown.error, rel=1e-5)
+    assert other == pytest.approx(asked, rel=0.02)
+    assert shown.facts[1] == pytest.approx(np.log(shown.error))
