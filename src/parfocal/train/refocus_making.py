@@ -23,8 +23,8 @@ from parfocal.train.refocus_task import RefocusRecipe, RefocusTask
 from parfocal.train.refocus_trials import RefocusTrial, try_clear, try_refocus
 
 DISTANCES_DOF = (0.0, 1.0, 2.0, 3.0, 5.0)
-PHOTONS = {False: (500.0, 50.0), True: (20_000.0, 1_000.0)}
-"""At the brightest pixel; of stains, where the field is empty."""
+PHOTONS, WHITES = (500.0, 50.0), (20_000.0, 1_000.0)
+"""At the brightest pixel; and of stains, where the field is empty."""
 CALIBRATION, MEASUREMENT, TABLE = 0, 100_000, 200_000
 """Added to the seed of held-out fields: none is in two sets."""
 TABLE_SHARE = 8
@@ -155,7 +155,7 @@ def calibrated_refocuser(
     refocuser.calibration = calibration
     metrics, coverage = measure_trust(gather(MEASUREMENT), calibration)
     fields = max(1, math.ceil(held_out.fields / TABLE_SHARE))
-    for photons in PHOTONS[calibration.is_dark]:
+    for photons in WHITES if calibration.is_dark else PHOTONS:
         for number, dof in enumerate(DISTANCES_DOF):
             trials = try_refocus(
                 refocuser, held_out.objects, fields=fields, size_px=held_out.size_px,
