@@ -51,8 +51,9 @@ class Views:
 
     @property
     def row(self) -> int:
-        """Row of the detail that holds its brightest pixel."""
-        return int(np.unravel_index(np.argmax(self.detail_after), self.detail_after.shape)[0])
+        """Row of the detail with the pixel that stands out most, bright or, of stains, dark."""
+        away = np.abs(self.detail_after - np.median(self.detail_after))
+        return int(np.unravel_index(np.argmax(away), away.shape)[0])
 
 
 def views_of(before: Any, after: Any, trust: Any) -> Views:

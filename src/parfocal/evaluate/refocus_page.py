@@ -142,7 +142,7 @@ def _pictures(record: RefocusRecord, before: Any, after: Any, trust: Any) -> str
             grey_frame(views.detail_after, "Output, detail", is_blocky=True, **of_detail),
             "Output", "the same pixels",
         ),
-        _figure(profile_svg(views, pixel_um), "Along the line", "through the brightest pixel."),
+        _figure(profile_svg(views, pixel_um), "Along the line", "through what stands out most."),
     ]  # fmt: skip
     return (
         f'<div style="{FOURTHS}">{"".join(whole)}</div>'
