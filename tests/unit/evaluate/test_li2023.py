@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from parfocal.core.results import FocusMasks, Status
 from parfocal.evaluate.li2023 import (
+    OUTLINES,
     Method,
     ceilings,
     make_cases,
@@ -81,7 +82,7 @@ def test_regions_are_the_closing_of_scipy(cases):
 
 def test_annotations_are_compared_in_pairs(cases):
     rows = ceilings(cases)
-    assert [row.one for row in rows].count("the truth") == 8
+    assert [row.one for row in rows].count("the truth") == 10
     narrow = next(r for r in rows if (r.one, r.other) == ("the truth", "within 0.4 depths"))
     by_hand = [
         intersection_over_union(case.scene.truth, case.scene.annotations["within 0.4 depths"])
@@ -90,6 +91,15 @@ def test_annotations_are_compared_in_pairs(cases):
     assert narrow.iou == {
         "known": pytest.approx(np.mean(by_hand[:2])), "unseen": pytest.approx(np.mean(by_hand[2:]))
     }  # fmt: skip
+
+
+def test_outlines_are_the_truth_a_pixel_aside_and_a_pixel_wider(cases):
+    truth = np.zeros((1, 9, 9), dtype=bool)
+    truth[0, 3:6, 3:6] = True
+    aside, wider = OUTLINES["one pixel aside"](truth), OUTLINES["one pixel wider"](truth)
+    assert intersection_over_union(aside, truth) == pytest.approx(6 / 12)
+    assert intersection_over_union(wider, truth) == pytest.approx(9 / 21)
+    assert {"one pixel aside", "one pixel wider"} <= {row.other for row in ceilings(cases)}
 
 
 def test_regions_in_focus_where_contrast_peaks_are_zero_planes_away(cases):
