@@ -63,6 +63,7 @@ from parfocal.refocus.blind import load_refocuser
 from parfocal.refocus.refocuser import BlindRefocuser
 from parfocal.simulate.clear_fields import ClearFields
 from parfocal.train.held_out import UNSEEN_CLEAR, HeldOut
+from parfocal.train.making import Step
 from parfocal.train.refocus_making import make_refocuser
 from parfocal.train.refocus_task import RefocusRecipe
 
@@ -135,9 +136,14 @@ def range_rows(request: Luo2020Request, kept: KeptRows) -> list[FieldRow]:
         for recipe in recipes:
             folder = place / recipe.name
             if not (folder / CARD).is_file():
+
+                def tell(step: Step, last: int = recipe.steps) -> None:
+                    if step.done <= last:  # measuring is not counted
+                        begin(step.what)
+
                 make_refocuser(
                     recipe, folder, seed=request.seed, device=request.device, held_out=tests,
-                    on_progress=lambda step: begin(step.what),
+                    on_progress=tell,
                 )  # fmt: skip
             network = load_refocuser(folder, device=request.device)
             asked[f"trained to {recipe.reach_dof:g}"] = partial(_never_declined, network)

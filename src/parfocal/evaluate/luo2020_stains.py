@@ -11,6 +11,7 @@ from parfocal.core.setup import OpticalSetup
 from parfocal.evaluate.image_quality import best_gaussian
 from parfocal.evaluate.luo2020 import (
     BLIND,
+    EDGE_PX,
     INPUT,
     NETWORK,
     SMOOTHED,
@@ -32,7 +33,6 @@ from parfocal.simulate.object_pool import ObjectPool
 
 DISTANCES_DOF = (0.0, 1.0, 2.0, 3.0, 5.0)
 SETUP = OpticalSetup(na=0.5, wavelength_nm=550, pixel_um=0.27, immersion_index=1.0)
-EDGE_PX = 32
 WHITE, READ_NOISE = 5000.0, 3.0
 """Electrons of the empty field, and of the reading."""
 DEEPEST = 1.2

@@ -208,6 +208,7 @@ class _Prepared:
     sharpen: Sharpen | None = None
     halo_px: int = 0
     level: float = 0.0
+    is_dark: bool = False
 
 
 def _surveyed(asked: Asked, begin: Begin) -> Survey:
@@ -284,12 +285,20 @@ def _prepared_network(asked: Asked, begin: Begin) -> _Prepared:
     levels = seen[1]
     facts = refocuser.facts_of(*seen)
     if answer.method == PASSED:
-        return _Prepared(answer=answer, survey=survey, sharpen=passed, level=facts.floor)
+        return _Prepared(
+            answer=answer, survey=survey, sharpen=passed, level=facts.floor,
+            is_dark=refocuser.calibration.is_dark,
+        )  # fmt: skip
     sharpen = Networked(
         refocuser=refocuser, levels=levels, facts=facts, setup=asked.setup, shape=asked.shape
     )
     return _Prepared(
-        answer=answer, survey=survey, sharpen=sharpen, halo_px=sharpen.halo_px, level=facts.floor
+        answer=answer,
+        survey=survey,
+        sharpen=sharpen,
+        halo_px=sharpen.halo_px,
+        level=facts.floor,
+        is_dark=refocuser.calibration.is_dark,
     )
 
 
@@ -325,7 +334,8 @@ def _in_blocks(
     write_blocks(asked.image, blocks, sharpen, sink, device=where, begin=begin)
     pixels = math.prod(asked.shape)
     light = prepared.survey.total - prepared.level * pixels
-    flux = (images.sums["light"] - prepared.level * pixels) / light if light else None
+    side = -1.0 if prepared.is_dark else 1.0  # light that is missing counts as light
+    flux = (images.sums["light"] - prepared.level * pixels) / light if side * light > 0 else None
     made = file_of(
         answer, asked, trust=images.sums["trust"] / pixels, paths=(place, beside(place, TRUST)),
         blocks=len(blocks), kept=kept,

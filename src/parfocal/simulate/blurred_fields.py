@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -32,13 +31,6 @@ FEW_PHOTONS, MANY_PHOTONS = 5.0, 2000.0
 SATURATED, CORRELATED = 0.03, 0.1  # shares of the fields
 TEXTURES_A_DISC = 8
 RING_SHARE = 0.25  # of the discs: more, and defocused points pass for rings
-LEAST_COHERENCE, MOST_DELAY = 0.5, 0.3
-"""NA of the condenser over the objective's, at least; spread of the stains' phase over what they
-absorb."""
-WHITE, STAINED = (500.0, 50_000.0), (0.1, 0.95)
-"""Electrons of the empty field by transmitted light, and share that the deepest stain takes."""
-VISIBLE = (1.0, 8.0)
-"""Standard deviation of what is taken away over that of the white's shot noise, at least."""
 OPTICS = ("na", "index", "wavelength_um", "pixel_um")
 
 
@@ -141,9 +133,6 @@ class BlurredFields:
     (torch.Size([2, 32, 32]), torch.Size([2, 1, 32, 17]))
     """
 
-    is_dark: ClassVar[bool] = False
-    """Whether specimens take light away, and do not give it."""
-
     def __init__(
         self,
         *,
@@ -198,19 +187,14 @@ class BlurredFields:
         some = {name: values[order] for name, values in self._bank.items()}
         light, sharp = self._imaged(some)
         camera = self._exposures()
-        photons = camera.photons
-        if self.is_dark:
-            light, glow, floor = self._shaded(light, sharp, camera)
-        else:
-            glow = GAIN * photons / light.amax((1, 2)).clamp(min=1e-6)
-            floor = GAIN * camera.background
+        light, camera, glow, floor = self._lit(light, sharp, camera)
         images = noisy_counts(light[:, None], camera, self.generator)[:, 0]
         return BlurredBatch(
             images=images,
             sharp=torch.addcmul(floor[:, None, None], sharp, glow[:, None, None]),
             defocus_um=some["z_um"],
             background=floor,
-            photons=photons,
+            photons=camera.photons,
             nominal=some["nominal"],
             transfer=some["first"],
             **{name: some[name] for name in OPTICS},
@@ -246,7 +230,7 @@ class BlurredFields:
         thickness = self._uniform(1.0, 6.0, count).minimum(most) * depth * is_thick
         optics = {"na": na, "index": index, "wavelength_um": wavelength, "pixel_um": pixel}
         waves = self._aberrations(count)
-        stain = self._stain(count) if self.is_dark else None
+        stain = self._stain(count)
         first = self._psfs(z_um[:, None], optics, waves, stain)[:, 0]
         thick = is_thick.nonzero()[:, 0]
         if len(thick):
@@ -277,12 +261,9 @@ class BlurredFields:
         far = 1.0 + (self.reach_dof - 1.0) * self._uniform(0.0, 1.0, count) ** 1.3
         return torch.where(self._uniform(0.0, 1.0, count) < NEAR_SHARE, near, far)
 
-    def _stain(self, count: int) -> Stain:
-        """Condensers, and how much stains delay light."""
-        return Stain(
-            coherence=self._uniform(LEAST_COHERENCE, 1.0, count),
-            delay=MOST_DELAY * self._normal(count),
-        )
+    def _stain(self, count: int) -> Stain | None:
+        """What takes light away, where it does not give it."""
+        return None
 
     def _psfs(
         self,
@@ -322,27 +303,12 @@ class BlurredFields:
         half = self.size_px // 2  # light came through points at the middle pixel
         return light.roll((-half, -half), (1, 2)), sharp
 
-    def _shaded(
-        self, taken: Float[Tensor, "b y x"], sharp: Float[Tensor, "b y x"], camera: Exposures
-    ) -> tuple[Float[Tensor, "b y x"], Float[Tensor, " b"], Float[Tensor, " b"]]:
-        """Light that stains leave of an even field, and what turns their depth into counts.
-
-        In focus the deepest place takes its share away; out of focus no place takes as much. The
-        camera's photons become those of the brightest pixel, which the noise is made from.
-        """
-        count = len(taken)
-        share = self._uniform(*STAINED, count) / sharp.amax((1, 2)).clamp(min=1e-6)
-        low, high = (math.log(end) for end in WHITE)
-        white = torch.exp(self._uniform(low, high, count))
-        contrast = (share * taken.std((1, 2))).clamp(min=1e-3)
-        white = torch.maximum(white, (self._uniform(*VISIBLE, count) / contrast).square())
-        if self._fixed is not None:
-            white = torch.full_like(white, self._fixed.photons)
-        left = (1.0 - taken * share[:, None, None]).clamp(min=0.0)
-        camera.most.copy_(3.0 * white)  # an empty field that is clipped is exposed again
-        camera.background.zero_()
-        camera.photons.copy_(white * left.amax((1, 2)))
-        return left, -GAIN * white * share, GAIN * white
+    def _lit(
+        self, light: Float[Tensor, "b y x"], sharp: Float[Tensor, "b y x"], camera: Exposures
+    ) -> tuple[Float[Tensor, "b y x"], Exposures, Float[Tensor, " b"], Float[Tensor, " b"]]:
+        """Light on the camera and its exposure; counts for a unit of light, and of none."""
+        glow = GAIN * camera.photons / light.amax((1, 2)).clamp(min=1e-6)
+        return light, camera, glow, GAIN * camera.background
 
     def _exposures(self) -> Exposures:
         """5 to 2000 photons, background to twice that, read noise 0.5 to 4 electrons."""
@@ -372,16 +338,6 @@ class BlurredFields:
 
     def _normal(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.generator, device=self.device)
-
-
-class StainedFields(BlurredFields):
-    """The same with stained specimens by transmitted light in place of fluorescence.
-
-    Where they are deepest in focus they take 10 to 95 % of 500 to 50,000 electrons away, and they
-    delay what they let through a little; the condenser has half to all of the objective's aperture.
-    """
-
-    is_dark = True
 
 
 def discs_and_rings(size_px: int, generator: torch.Generator) -> Float[Tensor, "y x"]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from parfocal.core.device import pick_device
 from parfocal.core.errors import InputError
 from parfocal.models.card import ModelCard
 from parfocal.models.package import CARD, save_model
-from parfocal.nets.focus_unet import FACTS, FACTS_EACH
+from parfocal.nets.focus_unet import FACTS, FACTS_EACH, FocusUnet
 from parfocal.simulate.catalog import SPECIMENS
 from parfocal.simulate.thick_fields import ThickBatch, ThickFields
 from parfocal.train.held_out import HeldOut
@@ -101,7 +102,7 @@ def make_in_focus(
         InFocusTask(recipe), recipe.schedule, seed=seed, device=device, checkpoint=checkpoint,
         on_step=follow, log=log,
     )  # fmt: skip
-    network = trained.network.float()
+    network = cast(FocusUnet, trained.network.float())
     tell("choosing the threshold", recipe.steps)
     threshold = best_threshold(network, recipe.objects, fields=fields, device=where)
     metrics: dict[str, float] = {}
@@ -138,7 +139,7 @@ def overlap(one: Bool[Tensor, "*sizes"], other: Bool[Tensor, "*sizes"]) -> float
 
 
 def best_threshold(
-    network: nn.Module, objects: tuple[str, ...], *, fields: int, device: torch.device
+    network: FocusUnet, objects: tuple[str, ...], *, fields: int, device: torch.device
 ) -> float:
     """The chance from which pixels count, by the mean IoU over some specimens."""
     scores = torch.zeros(len(THRESHOLDS))
@@ -150,7 +151,7 @@ def best_threshold(
 
 
 def measured(
-    network: nn.Module, name: str, threshold: float, *, fields: int, device: torch.device
+    network: FocusUnet, name: str, threshold: float, *, fields: int, device: torch.device
 ) -> dict[str, float]:
     """IoU with the truth on one specimen, and between two right annotators of it."""
     row = [item.name for item in SPECIMENS].index(name)
@@ -162,14 +163,14 @@ def measured(
 
 
 @torch.inference_mode()
-def blank_share(network: nn.Module, threshold: float, *, device: torch.device) -> float:
+def blank_share(network: FocusUnet, threshold: float, *, device: torch.device) -> float:
     """Share of pixels called in focus where there is noise alone, on its own scale."""
     dice = torch.Generator().manual_seed(MEASUREMENT)
-    each_side = int(getattr(network, "each_side", 1))
+    each_side = network.each_side
     noise = torch.randn(16, 1 + 2 * each_side, 128, 128, generator=dice)
     spread = torch.linspace(0.05, 0.3, 16)[:, None, None, None]
     planes = 0.5 + spread * noise
-    facts = torch.zeros(16, FACTS + FACTS_EACH * 2 * each_side)
+    facts = torch.zeros(16, network.facts)
     facts[:, FACTS::FACTS_EACH] = 1.0  # optics unknown, all neighbours there
     logits = network(planes.to(device), facts.to(device))
     return round(float((logits.sigmoid() >= threshold).float().mean()), 6)
@@ -177,12 +178,12 @@ def blank_share(network: nn.Module, threshold: float, *, device: torch.device) -
 
 @torch.inference_mode()
 def _tried(
-    network: nn.Module, name: str, seed: int, fields: int, device: torch.device
+    network: FocusUnet, name: str, seed: int, fields: int, device: torch.device
 ) -> tuple[Float[Tensor, "b y x"], Float[Tensor, "b y x"]]:
     """Chances and shares of annotators for some fields of one specimen."""
     dice = torch.Generator().manual_seed(seed)
     chances, masks, count = [], [], 0
-    for batch in _sources(name, seed, int(getattr(network, "each_side", 1))):
+    for batch in _sources(name, seed, network.each_side):
         planes, facts, mask = batch_of(batch, dice)
         logits = network(planes.to(device), facts.to(device))
         chances.append(logits.float().sigmoid().cpu())

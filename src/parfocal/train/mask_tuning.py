@@ -107,7 +107,7 @@ class MaskTask:
     def __init__(
         self,
         recipe: MaskTuningRecipe,
-        start: nn.Module,
+        start: FocusUnet,
         stacks: Sequence[MaskedStack],
         *,
         origin: str,
@@ -193,11 +193,12 @@ def tune_masks(
         item for number, item in enumerate(ordered) if number % every
     ]  # fmt: skip
     old = float(card.calibration.get("threshold", 0.5))
-    before = _mean_overlap(network, judging, (old,), where)[0]
+    read = [(item, _reader(item.stack, network)) for item in judging]
+    before = _mean_overlap(network, read, (old,), where)[0]
     task = MaskTask(recipe, network, learning, origin=card.sha256[:8])
     judge = Judge(
         "IoU on " + ",".join(item.stack.name for item in judging),
-        lambda tried: -max(_mean_overlap(tried, judging, THRESHOLDS, where)),
+        lambda tried: -max(_mean_overlap(tried, read, THRESHOLDS, where)),
         patience=recipe.patience,
     )
 
@@ -212,7 +213,7 @@ def tune_masks(
         judge=judge,
     )  # fmt: skip
     tuned = trained.network.float()
-    scores = _mean_overlap(tuned, judging, THRESHOLDS, where)
+    scores = _mean_overlap(tuned, read, THRESHOLDS, where)
     after, threshold = max(zip(scores, THRESHOLDS, strict=True))
     checkpoint.unlink(missing_ok=True)
     if not after > before:
@@ -237,9 +238,7 @@ def tune_masks(
     return MaskTuned(replace_model(folder, changed, [tuned]), before, after, len(judging))
 
 
-def _reader(stack: FocalStack, network: nn.Module) -> PlaneReader:
-    if not isinstance(network, FocusUnet):
-        raise TypeError(f"A FocusUnet learns from masks, not a {type(network)}.")
+def _reader(stack: FocalStack, network: FocusUnet) -> PlaneReader:
     return PlaneReader(
         stack, stack.setup, is_dark=stack.modality == "brightfield", each_side=network.each_side
     )
@@ -248,14 +247,13 @@ def _reader(stack: FocalStack, network: nn.Module) -> PlaneReader:
 @torch.inference_mode()
 def _mean_overlap(
     network: nn.Module,
-    stacks: Sequence[MaskedStack],
+    stacks: Sequence[tuple[MaskedStack, PlaneReader]],
     thresholds: Sequence[float],
     device: torch.device,
 ) -> list[float]:
     """Mean IoU over stacks, for each threshold."""
     totals = torch.zeros(len(thresholds), dtype=torch.float64)
-    for item in stacks:
-        reader = _reader(item.stack, network)
+    for item, reader in stacks:
         both, either = torch.zeros(2, len(thresholds), dtype=torch.float64)
         for number in range(item.stack.shape[0]):
             planes, facts = reader.read(number)

@@ -18,8 +18,9 @@ from parfocal.refocus.hypotheses import (
     refocus_facts,
     views_of,
 )
-from parfocal.simulate.blurred_fields import OBJECTS, BlurredBatch, BlurredFields, StainedFields
+from parfocal.simulate.blurred_fields import OBJECTS, BlurredBatch
 from parfocal.simulate.clear_fields import STAINED, ClearFields
+from parfocal.simulate.stained_fields import fields_of
 from parfocal.train.loop import Batch, Schedule
 from parfocal.train.refocus_losses import ms_ssim, to_unit_range
 from parfocal.train.starting import start_from
@@ -141,8 +142,7 @@ class RefocusTask:
         """Views, facts, truth and labels without end."""
         recipe = self.recipe
         size_px = recipe.patch_px + 2 * MARGIN_PX
-        fields_of = StainedFields if recipe.is_dark else BlurredFields
-        source = fields_of(
+        source = fields_of(is_dark=recipe.is_dark)(
             batch=recipe.batch,
             size_px=size_px,
             reach_dof=recipe.reach_dof * (1 - 1 / (recipe.bins - 1)),

@@ -18,8 +18,9 @@ from parfocal.core.setup import OpticalSetup
 from parfocal.refocus.iterations import richardson_lucy
 from parfocal.refocus.refocuser import BlindRefocuser, with_light
 from parfocal.refocus.trust import SMOOTH_CELLS
-from parfocal.simulate.blurred_fields import BlurredBatch, BlurredFields, Fixed, StainedFields
+from parfocal.simulate.blurred_fields import BlurredBatch, Fixed
 from parfocal.simulate.clear_fields import ClearFields
+from parfocal.simulate.stained_fields import fields_of
 from parfocal.train.refocus_losses import ms_ssim, to_unit_range
 
 BATCH = 4
@@ -116,8 +117,7 @@ def try_refocus(
     """
     trials = []
     for number, kind in enumerate(kinds):
-        fields_of = StainedFields if refocuser.calibration.is_dark else BlurredFields
-        source = fields_of(
+        source = fields_of(is_dark=refocuser.calibration.is_dark)(
             batch=BATCH, size_px=size_px + 2 * EDGE_PX, seed=seed + 1000 * number,
             device=str(refocuser.device), objects=(kind,), textures=0, reuse=1, fixed=fixed,
         )  # fmt: skip

@@ -258,6 +258,22 @@ def test_a_network_answers_in_blocks_as_it_does_of_the_whole(image, in_blocks, t
     np.testing.assert_allclose(trusted, known, atol=0.02)
 
 
+def test_stains_in_blocks_are_those_of_the_whole_and_keep_what_they_take(
+    image, in_blocks, tmp_path
+):
+    how = _network(tmp_path, is_dark=True)
+    how = how.model_copy(update={"saturation_counts": 1e6})
+    stained = 1.2 * float(image.max()) - image
+    whole, parts = (
+        to_file(stained, tmp_path / f"{name}.ome.zarr", how, setup=SETUP, whole_px=most)
+        for name, most in (("whole", 10**9), ("parts", 1))
+    )
+    assert (whole.status, parts.status, parts.blocks) == ("found", "found", 12)
+    assert parts.flux == pytest.approx(1, abs=0.01)
+    got, known = (_read(made.paths[0]) for made in (parts, whole))
+    assert np.abs(got - known).max() < 0.02 * float(image.max())
+
+
 @pytest.mark.parametrize("whole_px", [1, 10**9], ids=["blocks", "whole"])
 def test_what_a_network_declines_or_passes_is_the_same_in_blocks(
     whole_px, image, in_blocks, tmp_path

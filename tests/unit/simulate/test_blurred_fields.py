@@ -8,9 +8,9 @@ from parfocal.simulate.blurred_fields import (
     GAIN,
     BlurredFields,
     Fixed,
-    StainedFields,
     discs_and_rings,
 )
+from parfocal.simulate.stained_fields import StainedFields
 
 SMALL = {"batch": 6, "size_px": 64, "objects": ("beads",), "textures": 3}
 
