@@ -102,6 +102,12 @@ def li2021(
     ] = 3000,
     study_steps: Annotated[int, typer.Option(help="Batches of each further study.", min=1)] = 600,
     our_steps: Annotated[int, typer.Option(help="Batches that ours learns from.", min=1)] = 3000,
+    train_stacks: Annotated[
+        int,
+        typer.Option(
+            help="3-D stacks of each tissue to learn from; half as many flat ones.", min=1, max=1000
+        ),
+    ] = 16,
     model: Annotated[
         str | None,
         typer.Option(
@@ -138,6 +144,7 @@ def li2021(
             steps=steps,
             study_steps=study_steps,
             our_steps=our_steps,
+            train_stacks=train_stacks,
             model=model,
             folder=folder,
             seed=seed,

@@ -61,6 +61,7 @@ class Li2021Request(BaseModel):
     steps: int = 3000
     study_steps: int = 600
     our_steps: int = 3000
+    train_stacks: int = 16
     model: str | None = None
     folder: Path | None = None
     seed: int = 0
@@ -84,7 +85,9 @@ def run_li2021(request: Li2021Request) -> int:
         check_output(request.report, overwrite=request.overwrite, option="--report")
     general = _general(request.model)
     changes: dict[str, Any] = QUICK if request.is_quick else {
-        name: getattr(request, name) for name in ("steps", "study_steps", "our_steps")
+        "steps": request.steps, "study_steps": request.study_steps,
+        "our_steps": request.our_steps,
+        "thick": request.train_stacks, "flat": (request.train_stacks + 1) // 2,
     }  # fmt: skip
     plan = StudyPlan(folder=request.place, general=general, **changes)
     with progress(plan.total, "training") as begin:
