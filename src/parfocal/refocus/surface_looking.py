@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from parfocal.core.setup import OpticalSetup
 from parfocal.nets.fast import computes_bfloat16
-from parfocal.nets.surface_unet import SurfaceMaps, SurfaceNetwork, agreed
+from parfocal.nets.surface_unet import Emission, SurfaceMaps, SurfaceNetwork, Told, seen
 from parfocal.optics.round_pupil import round_transfers
 from parfocal.refocus.hypotheses import Levels
 from parfocal.refocus.surface_trust import (
@@ -29,10 +29,11 @@ from parfocal.refocus.surface_trust import (
 from parfocal.refocus.surface_views import (
     CUES,
     HEIGHTS_DOF,
-    even_views,
     hat,
     height_cues,
     levels_between,
+    matched,
+    section_share,
     surface_facts,
     taken_out,
 )
@@ -40,7 +41,7 @@ from parfocal.refocus.tiling import Tile, resized
 from parfocal.refocus.trust import error_sizes
 
 TOLERATED = 0.02
-"""Mean difference of a narrow network's answer, in those of the answer from its view."""
+"""Mean difference of a narrow network's light, in the mean of the light."""
 KEPT = 64
 """Sets of transfer functions that are kept from one image to the next."""
 
@@ -126,20 +127,24 @@ class SurfaceLooker:
         if not computes_bfloat16(self.device):
             return False
         dice = torch.Generator().manual_seed(0)
-        scene = torch.randn(1, self.working.views, 128, 128, generator=dice)
-        views = 3 * functional.avg_pool2d(scene, 3, 1, 1).to(self.device)
-        blank = (torch.zeros(1, 128, 128), torch.zeros(1, CUES, 16, 16), torch.zeros(1, 5))
-        told = (views, *(each.to(self.device) for each in blank))
-        wide, narrow = (self._ask(*told, is_narrow=each).shown for each in (False, True))
-        change = (wide - views[:, 0]).abs().mean().clamp(min=0.1)
-        return bool((narrow - wide).abs().mean() < TOLERATED * change)
+        scene = torch.randn(1, 1, 128, 128, generator=dice)
+        image = 3 * functional.avg_pool2d(scene, 3, 1, 1)[:, 0].to(self.device)
+        clear = image.clamp(min=0.0)[:, None].expand(-1, self.working.heights, -1, -1)
+        blank = (torch.zeros(1, CUES, 16, 16), torch.zeros(1, 4))
+        told = Told(image, clear, 0 * clear, *(each.to(self.device) for each in blank))
+        wide, narrow = (self._find(told, is_narrow=each).light for each in (False, True))
+        return bool((narrow - wide).abs().mean() < TOLERATED * wide.mean())
 
-    def _ask(
-        self, views: Tensor, surface_dof: Tensor, cues: Tensor, facts: Tensor, *, is_narrow: bool
-    ) -> SurfaceMaps:
-        views = views.contiguous(memory_format=torch.channels_last)
+    def _find(self, told: Told, *, is_narrow: bool) -> Emission:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_narrow):
-            return cast(SurfaceMaps, self.working(views, surface_dof, cues, facts))
+            return self.working.find(told)
+
+    def _show(
+        self, found: Emission, mixed: Tensor, image: Tensor, heights: Tensor, *, is_section: bool
+    ) -> SurfaceMaps:
+        kind = torch.full((1,), float(is_section), device=self.device)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.is_narrow):
+            return self.working.show(found, mixed, image, heights, kind)
 
     @torch.inference_mode()
     def look(
@@ -174,20 +179,24 @@ class SurfaceLooker:
         sheets = [_Sheet((lines[0].size_px, lines[1].size_px), with_expected) for _ in surfaces_dof]
         pixel_um = setup.pixel_um * lines[0].region_px / lines[0].work_px
         optics = _Optics(self, setup, pixel_um, told, (lines[0].work_px, lines[1].work_px))
-        facts = optics.facts(levels, is_section)
+        facts = optics.facts(levels)
         floor = float(levels.counts(levels.floor[:, None, None]))
         for tile in tiles:
             region = tile.read(image, device=self.device)
             small = levels.normalised(resized(region, optics.size)[None])
+            transfers = optics.transfers(0.0)
             clear, fits = taken_out(
-                levels.counts(small), levels, transfers=optics.transfers(0.0), pixel=optics.pixel
+                levels.counts(small), levels, transfers=transfers, pixel=optics.pixel
             )
-            cues = height_cues(fits)
+            alike = matched(small, levels, transfers=transfers)
+            told_here = Told(small, clear, alike, height_cues(fits), facts)
+            found = self._find(told_here, is_narrow=self.is_narrow)
+            light = torch.fft.rfft2(found.light)
             for sheet, surface in zip(sheets, surfaces_dof, strict=True):
                 heights = _heights(surface, tile, optics.size, device=self.device)
-                views = optics.views(clear, small, levels, heights)
-                maps = self._ask(views, heights, cues, facts, is_narrow=self.is_narrow)
-                maps = agreed(maps, views, heights, calibration.agreement)
+                mixed = optics.seen(light, heights, is_section=is_section)
+                mixed = mixed + levels.floor[:, None, None]
+                maps = self._show(found, mixed, small, heights, is_section=is_section)
                 self._add(sheet, maps, tile, region, levels, floor, calibration)
         return [sheet.shown() for sheet in sheets]
 
@@ -259,26 +268,34 @@ class _Optics:
         key = (self.setup, self.pixel_um, self.told, self.size, round(level_dof, 4))
         return self.looker.kept(key, self.setup)
 
-    def facts(self, levels: Levels, is_section: bool) -> Tensor:
+    def facts(self, levels: Levels) -> Tensor:
         one = torch.ones(1, device=self.looker.device)
         return surface_facts(
             pixel=self.pixel, ratio=self.setup.na / self.setup.immersion_index * one,
-            noise=levels.noise, spherical=self.told * one, section=float(is_section) * one,
+            noise=levels.noise, spherical=self.told * one,
         )  # fmt: skip
 
-    def views(
-        self, clear: Tensor, small: Tensor, levels: Levels, heights: Float[Tensor, "1 y x"]
-    ) -> Tensor:
-        """Views on a surface; on an uneven one between even ones."""
+    def seen(
+        self, light: Tensor, heights: Float[Tensor, "1 y x"], *, is_section: bool
+    ) -> Float[Tensor, "1 y x"]:
+        """What is seen of light on a surface; on an uneven one between planes."""
         low, high = (float(end) for end in heights.aminmax())
         if high - low < 1e-3:
-            return even_views(clear, small, levels, transfers=self.transfers((low + high) / 2))
-        total: Tensor | None = None
+            return self._plane(light, (low + high) / 2, is_section=is_section)
+        total = torch.zeros_like(heights)
         for level in levels_between(low, high):
-            say = hat(heights, level[None].to(heights))[:, None]
-            views = even_views(clear, small, levels, transfers=self.transfers(float(level)))
-            total = views * say if total is None else total.addcmul_(views, say)
-        return cast(Tensor, total)
+            say = hat(heights, level[None].to(heights))
+            total.addcmul_(self._plane(light, float(level), is_section=is_section), say)
+        return total
+
+    def _plane(
+        self, light: Tensor, level_dof: float, *, is_section: bool
+    ) -> Float[Tensor, "1 y x"]:
+        transfers = self.transfers(level_dof)
+        if is_section:
+            share = section_share(torch.tensor([level_dof], device=transfers.device))
+            transfers = transfers * share[0, :, None, None]
+        return seen(light, transfers[:, None], self.size)[:, 0]
 
 
 def _heights(

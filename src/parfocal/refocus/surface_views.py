@@ -1,28 +1,22 @@
-"""Views of one image on a surface: what would be seen there if all its light came from one height.
-
-Each view assumes a height, takes the blur of that height out of the image, and blurs what is left
-as far as the surface is from there. Taking out does not depend on the surface, so that many
-surfaces of one image share it.
-"""
+"""Sharpened copies of one image, one for each assumed height, and how well each height fits."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from parfocal.refocus.hypotheses import CORNER, REGULAR, Levels
 
-HEIGHTS_DOF = (-6.5, -4.5, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.5, 6.5)
-"""Heights above the image's plane that the views assume, in depths of field."""
+HEIGHTS_DOF = (-8.0, -6.0, -4.5, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0)
+"""Heights above the image's plane at which light is assumed, in depths of field."""
 LEVEL_DOF = 1.0
-"""Between the even surfaces from which views on an uneven one are interpolated."""
-UNASSUMING = 2
-"""Views that assume no height: the image itself, and the dark."""
-VIEWS = UNASSUMING + len(HEIGHTS_DOF)
+"""Between the planes from which what is seen on an uneven surface is interpolated."""
+SECTION_DOF = 1.5
+"""Full width at half maximum of a confocal-equivalent section, in depths of field."""
 CELL_PX, WINDOWS_CELLS = 8, (3, 7, 15)
 """Distance of the places at which heights are judged, and sides of the windows around each."""
 CUES = 3 * len(HEIGHTS_DOF) * len(WINDOWS_CELLS)
@@ -35,8 +29,8 @@ def taken_out(
     *,
     transfers: Float[Tensor, "b k y kx"],
     pixel: Float[Tensor, " b"],
-) -> tuple[Complex[Tensor, "b k y kx"], Float[Tensor, "b c y x"]]:
-    """Spectra of images above their floor, without the blur of each assumed height.
+) -> tuple[Float[Tensor, "b k y x"], Float[Tensor, "b c y x"]]:
+    """Images above their floor, normalised, without the blur of each assumed height.
 
     Wiener's estimate [Wiener1949]_, cut off at the floor; images wrap around.
 
@@ -53,7 +47,7 @@ def taken_out(
 
     Returns
     -------
-    The spectra, and for each height three maps that say how well it fits: what was below the
+    The light, and for each height three maps that say how well it fits: what was below the
     floor and had to be cut off, what is left of the image once the rest is blurred again (both
     squared), and the power of the rest. Of two heights as far above the plane as below it, the
     wrong one leaves more of the first two.
@@ -71,7 +65,7 @@ def taken_out(
     ...     images, levels_of(images), transfers=same, pixel=torch.tensor([0.3])
     ... )
     >>> clear.shape, fits.shape
-    (torch.Size([1, 2, 16, 9]), torch.Size([1, 6, 16, 16]))
+    (torch.Size([1, 2, 16, 16]), torch.Size([1, 6, 16, 16]))
     """
     size = images.shape[-2:]
     small = levels.normalised(images)
@@ -87,10 +81,51 @@ def taken_out(
     start.sub_(floor)
     guess = start.clamp(min=0.0)
     below = (start - guess).square_()
-    clear: Tensor = torch.fft.rfft2(guess)
-    again = torch.fft.irfft2(clear * transfers, s=size)
+    again = torch.fft.irfft2(torch.fft.rfft2(guess) * transfers, s=size)
     left = again.sub_(small[:, None]).add_(floor).square_()
-    return clear, torch.cat([below, left, guess.square_()], 1)
+    return guess, torch.cat([below, left, guess.square()], 1)
+
+
+def matched(
+    small: Float[Tensor, "b y x"], levels: Levels, *, transfers: Float[Tensor, "b k y kx"]
+) -> Float[Tensor, "b k y x"]:
+    """How well each place agrees with a point at each assumed height: a bank of matched filters.
+
+    Parameters
+    ----------
+    small
+        Normalised images, which wrap around.
+    levels
+        What they were normalised by.
+    transfers
+        Real transfer functions from each assumed height to the image's plane.
+
+    Returns
+    -------
+    Correlations with each blur of unit energy, over the root of their mean square over heights
+    and of the noise: under white noise the largest is the likeliest height of a single point
+    [North1963]_.
+
+    Notes
+    -----
+    Laws: flips and transposes commute; gain-free, offset-free.
+
+    Examples
+    --------
+    >>> from parfocal.refocus.hypotheses import levels_of
+    >>> images = torch.rand(1, 16, 16)
+    >>> levels = levels_of(images)
+    >>> matched(levels.normalised(images), levels, transfers=torch.ones(1, 2, 16, 9)).shape
+    torch.Size([1, 2, 16, 16])
+    """
+    size = small.shape[-2:]
+    power = transfers.square().sum(2)
+    energy = 2 * power.sum(2) - power[..., 0]
+    energy = energy - power[..., -1] if size[1] % 2 == 0 else energy
+    unit = transfers / (energy / (size[0] * size[1])).sqrt()[..., None, None]
+    alike = torch.fft.irfft2(torch.fft.rfft2(small)[:, None] * unit, s=size)
+    noise = levels.noise.square()[:, None, None, None]
+    return alike / (alike.square().mean(1, keepdim=True) + noise).sqrt()
 
 
 def height_cues(fits: Float[Tensor, "b c y x"]) -> Float[Tensor, "b d v u"]:
@@ -100,8 +135,8 @@ def height_cues(fits: Float[Tensor, "b c y x"]) -> Float[Tensor, "b d v u"]:
 
     Examples
     --------
-    >>> height_cues(torch.rand(1, 33, 32, 48)).shape
-    torch.Size([1, 99, 4, 6])
+    >>> height_cues(torch.rand(1, 39, 32, 48)).shape
+    torch.Size([1, 117, 4, 6])
     """
     cells = functional.avg_pool2d(fits, CELL_PX)
     cues = []
@@ -113,28 +148,17 @@ def height_cues(fits: Float[Tensor, "b c y x"]) -> Float[Tensor, "b d v u"]:
     return torch.cat(cues, 1)
 
 
-def even_views(
-    clear: Complex[Tensor, "b k y kx"],
-    small: Float[Tensor, "b y x"],
-    levels: Levels,
-    *,
-    transfers: Float[Tensor, "b k y kx"],
-) -> Float[Tensor, "b views y x"]:
-    """Views on an even surface, the image itself and the dark before them; normalised.
+def section_share(level_dof: Float[Tensor, " m"]) -> Float[Tensor, "m k"]:
+    """Share of the light of each assumed height in a section at some planes.
 
-    Parameters
-    ----------
-    clear
-        As ``taken_out`` gives it.
-    small
-        Normalised images.
-    transfers
-        Real transfer functions from each assumed height to the surface.
+    Examples
+    --------
+    >>> section_share(torch.tensor([0.0, 0.75]))[:, 6]
+    tensor([1.0000, 0.5000])
     """
-    shown = torch.fft.irfft2(clear * transfers, s=small.shape[-2:])
-    floor = levels.floor[:, None, None, None]
-    dark = floor.expand(-1, 1, *small.shape[-2:])
-    return torch.cat([small[:, None], dark, shown.add_(floor)], 1)
+    heights = torch.tensor(HEIGHTS_DOF, device=level_dof.device)
+    away = (level_dof[:, None] - heights) / SECTION_DOF
+    return torch.exp(-4 * math.log(2) * away.square())
 
 
 def levels_between(low_dof: float, high_dof: float) -> Float[Tensor, " m"]:
@@ -169,24 +193,16 @@ def surface_facts(
     ratio: Float[Tensor, " b"],
     noise: Float[Tensor, " b"],
     spherical: Float[Tensor, " b"],
-    section: Float[Tensor, " b"],
-) -> Float[Tensor, "b 5"]:
-    """What the network is told: pixel in wavelength / NA, NA / n, noise, aberration, section.
+) -> Float[Tensor, "b 4"]:
+    """What the network is told: pixel in wavelength / NA, NA / n, noise, aberration.
 
     Examples
     --------
     >>> zero = torch.zeros(1)
-    >>> surface_facts(pixel=zero + 0.35, ratio=zero + 0.6, noise=zero + 0.1, spherical=zero,
-    ...               section=zero).abs().max() < 1e-6
+    >>> surface_facts(pixel=zero + 0.35, ratio=zero + 0.6, noise=zero + 0.1, spherical=zero
+    ...               ).abs().max() < 1e-6
     tensor(True)
     """
     return torch.stack(
-        [
-            8.0 * (pixel - 0.35),
-            4.0 * (ratio - 0.6),
-            (noise / 0.1).log10(),
-            5.0 * spherical,
-            section,
-        ],
-        -1,
+        [8.0 * (pixel - 0.35), 4.0 * (ratio - 0.6), (noise / 0.1).log10(), 5.0 * spherical], -1
     )

@@ -17,7 +17,6 @@ from parfocal.optics.round_pupil import round_transfers
 from parfocal.simulate.batch_noise import GAIN, Exposures, noisy_counts
 from parfocal.simulate.batches import LEAST_PX
 from parfocal.simulate.surface_scenes import (
-    LAYERS,
     OBJECTS,
     SPARSE,
     DeepScene,
@@ -68,8 +67,7 @@ class SurfaceBatch:
     is_even
         Whether the surfaces are planes of one height.
     shares, heights_dof
-        Share of each layer in the light of each pixel (of uneven surfaces about), more where the
-        truth is brighter; and the heights of the layers.
+        Light of each layer, all in focus, over that of the brightest pixel; and their heights.
     na, index, wavelength_um, pixel_um
         Optics of each field.
     spherical, told
@@ -116,11 +114,12 @@ class Only:
 
 
 class _Taken(NamedTuple):
-    """Images in counts, counts for each unit of light, and how they were exposed."""
+    """Images in counts, counts for each unit of light, how they were exposed, and the layers."""
 
     images: Float[Tensor, "b y x"]
     glow: Float[Tensor, " b"]
     camera: Exposures
+    shares: Float[Tensor, "b layer y x"]
 
 
 class SurfaceFields:
@@ -214,7 +213,7 @@ class SurfaceFields:
         camera = self._exposures()
         images = noisy_counts(light[:, None], camera, self.generator)[:, 0]
         glow = GAIN * camera.photons / light.amax((1, 2)).clamp(min=1e-6)
-        taken = _Taken(images, glow, camera)
+        taken = _Taken(images, glow, camera, self._layers(scene, some))
         return (
             self._asked(scene, some, taken, "even"),
             self._asked(scene, some, taken, "uneven"),
@@ -227,7 +226,7 @@ class SurfaceFields:
         images = taken.images
         is_section = self._uniform(0.0, 1.0, self.batch) < self.sections
         if kind == "even":
-            base = middle = self._even(scene)
+            base = self._even(scene)
             surface = base[:, None, None].expand_as(images).to(images)
             gate = self._gate(scene, some, base[:, None], is_section)
             truth = self._shown(scene, some, base[:, None], gate)[:, 0]
@@ -236,10 +235,7 @@ class SurfaceFields:
             levels = base[:, None] + torch.arange(LEVELS, device=self.device)
             gate = self._gate(scene, some, levels, is_section)
             truth = between(self._shown(scene, some, levels, gate), above)
-            surface, middle = base[:, None, None] + above, base + LEVELS // 2
-        shares = self._layers(scene, some, middle).clamp(min=0.0)
-        shares = shares / shares.sum(1, True).clamp(min=1e-9)
-        shares = shares * (truth / truth.amax((1, 2), True).clamp(min=1e-9))[:, None]
+            surface = base[:, None, None] + above
         floor = GAIN * taken.camera.background[:, None, None]
         return SurfaceBatch(
             images=images,
@@ -248,7 +244,7 @@ class SurfaceFields:
             truth=torch.addcmul(floor, truth, taken.glow[:, None, None]),
             is_section=is_section,
             is_even=kind == "even",
-            shares=shares.clamp(min=0.0),
+            shares=taken.shares,
             heights_dof=STEP_DOF * scene.heights + some["offset"][:, None],
             **{name: some[name] for name in (*OPTICS, "spherical", "told", "nominal")},
         )
@@ -300,17 +296,12 @@ class SurfaceFields:
         chosen: Tensor = some["true"][field][levels[:, None] - heights + 2 * self.reach]
         return chosen
 
-    def _layers(
-        self, scene: DeepScene, some: dict[str, Tensor], level: Int[Tensor, " b"]
-    ) -> Float[Tensor, "b layer y x"]:
-        """The light of each layer on a plane."""
+    def _layers(self, scene: DeepScene, some: dict[str, Tensor]) -> Float[Tensor, "b layer y x"]:
+        """Light of each layer in focus, over the brightest sum of all."""
+        in_focus = some["true"][:, None, 2 * self.reach]
         size = (self.size_px, self.size_px)
-        shown = torch.zeros(self.batch, LAYERS, *size, device=self.device)
-        for field, count in enumerate(scene.count.tolist()):
-            light = scene.spectra[field, :count]
-            light = light * self._transfers(scene, some, field, level[field, None])[0]
-            shown[field, :count] = torch.fft.irfft2(light, s=size)
-        return shown
+        light = torch.fft.irfft2(scene.spectra * in_focus, s=size).clamp(min=0.0)
+        return light / light.sum(1, True).amax((2, 3), True).clamp(min=1e-9)
 
     def _shown(
         self,

@@ -81,7 +81,7 @@ class DeepScenes:
         common: dict[str, Any] = {"size_px": size_px, "seed": seed, "device": self.device}
         blank = TEXTURES if kind is None else 0
         self._dense = ObjectPool(objects, textures=blank, balls=blank, **common)
-        self._sparse = ObjectPool(sparse, balls=4 * blank, **common)
+        self._sparse = ObjectPool(sparse, balls=3 * blank, points=3 * blank, **common)
 
     def draw(self) -> DeepScene:
         """Thin layers, several layers, and sheets."""

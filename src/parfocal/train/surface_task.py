@@ -1,4 +1,4 @@
-"""Refocusing onto a surface as a task: deep simulated fields, views by height, truth there."""
+"""Refocusing onto a surface as a task: deep simulated fields, light by height, truth there."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from parfocal.nets.surface_unet import SurfaceMaps, SurfaceNetwork
-from parfocal.refocus.hypotheses import Levels, levels_of
+from parfocal.nets.refocus_unet import STEP
+from parfocal.nets.surface_unet import Asked, Emission, SurfaceMaps, SurfaceNetwork, Told
+from parfocal.refocus.hypotheses import levels_of
 from parfocal.refocus.surface_views import (
     CUES,
     HEIGHTS_DOF,
     LEVEL_DOF,
-    UNASSUMING,
-    VIEWS,
-    even_views,
     hat,
     height_cues,
+    matched,
+    section_share,
     surface_facts,
     taken_out,
 )
@@ -62,9 +62,8 @@ class SurfaceRecipe(BaseModel):
         Of training; each field of a batch is asked on two surfaces, an even and an uneven one.
     absolute, structure, relative, mix, doubt, height
         Weights of the terms of the loss: absolute error, 1 - MS-SSIM, logarithm of the error over
-        that of the input, absolute error of the mix of views alone, likelihood of the errors
-        under their predicted size, and cross-entropy of the views' weights with the true heights
-        of light.
+        that of the input, absolute error before the correction, likelihood of the errors under
+        their predicted size, and cross-entropy of heights with the true ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,15 +78,15 @@ class SurfaceRecipe(BaseModel):
     sparse: tuple[str, ...] = SPARSE
     batch: Annotated[int, Field(ge=1)] = 6
     patch_px: Annotated[int, Field(ge=48)] = 128
-    steps: Annotated[int, Field(ge=1)] = 12_000
+    steps: Annotated[int, Field(ge=1)] = 9_000
     epoch_steps: Annotated[int, Field(ge=1)] = 200
     peak_rate: Annotated[float, Field(gt=0)] = 1.5e-3
     absolute: Annotated[float, Field(ge=0)] = 4.0
     structure: Annotated[float, Field(ge=0)] = 0.5
     relative: Annotated[float, Field(ge=0)] = 0.2
-    mix: Annotated[float, Field(ge=0)] = 0.5
+    mix: Annotated[float, Field(ge=0)] = 2.0
     doubt: Annotated[float, Field(ge=0)] = 0.02
-    height: Annotated[float, Field(ge=0)] = 0.8
+    height: Annotated[float, Field(ge=0)] = 1.5
 
     @property
     def schedule(self) -> Schedule:
@@ -101,7 +100,7 @@ class SurfaceRecipe(BaseModel):
     def settings(self) -> dict[str, object]:
         """Keyword arguments of the network."""
         return {
-            "views": VIEWS,
+            "heights": len(HEIGHTS_DOF),
             "cues": CUES,
             "widths": list(self.widths),
             "blocks": list(self.blocks),
@@ -126,7 +125,7 @@ class SurfaceTask:
             return SurfaceNetwork(**self.recipe.settings)  # type: ignore[arg-type]
 
     def batches(self, seed: int, device: torch.device) -> Iterator[Batch]:
-        """Views, surfaces, cues, facts, truth and shares of heights without end."""
+        """Images, sharpened copies, cues, facts, surfaces, truth and heights without end."""
         recipe = self.recipe
         source = SurfaceFields(
             batch=recipe.batch,
@@ -146,61 +145,90 @@ class SurfaceTask:
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Cost of images, of their doubt and of the heights at which their light was found."""
-        views, surface, cues, facts, truth, shares = batch
-        maps: SurfaceMaps = network(views, surface, cues, facts)
-        with torch.autocast(views.device.type, enabled=False):
-            return self._cost(maps, views, truth, shares)
+        floor, truth, shares = batch[:3]
+        told = Told(*batch[3:8])
+        image, asked = told.image, Asked(*batch[8:])
+        found, maps = network(told, floor, asked)
+        with torch.autocast(image.device.type, enabled=False):
+            costs = [self._cost(each, inside(image), truth[:, k]) for k, each in enumerate(maps)]
+            return torch.stack(costs).mean() + self.recipe.height * height_cost(found, shares)
 
-    def _cost(self, maps: SurfaceMaps, views: Tensor, truth: Tensor, shares: Tensor) -> Tensor:
+    def _cost(self, maps: SurfaceMaps, image: Tensor, truth: Tensor) -> Tensor:
         recipe = self.recipe
         low, span = to_unit_range(truth)
-        error = ((maps.shown - truth).abs() / span).mean()
-        of_mix = ((maps.mixed - truth).abs() / span).mean()
-        alike = ms_ssim((maps.shown - low) / span, (truth - low) / span).mean()
-        relative = relative_error(maps.shown, views[:, 0], truth).mean()
-        doubt = doubt_cost(maps.scales, maps.shown.detach(), views[:, 0], truth)
-        right = maps.scores[:, UNASSUMING:].log_softmax(1) * shares
-        wrong = -right.sum() / shares.sum().clamp(min=1e-6)
+        shown, mixed = inside(maps.shown), inside(maps.mixed)
+        error = ((shown - truth).abs() / span).mean()
+        of_mix = ((mixed - truth).abs() / span).mean()
+        alike = ms_ssim((shown - low) / span, (truth - low) / span).mean()
+        relative = relative_error(shown, image, truth).mean()
+        margin = MARGIN_PX // STEP
+        scales = maps.scales[..., margin:-margin, margin:-margin]
+        doubt = doubt_cost(scales, shown.detach(), image, truth)
         return (
             recipe.absolute * error
             + recipe.structure * (1 - alike)
             + recipe.relative * relative
             + recipe.mix * of_mix
             + recipe.doubt * doubt
-            + recipe.height * wrong
         )
+
+
+def height_cost(found: Emission, shares: Float[Tensor, "b k v u"]) -> Tensor:
+    """Cross-entropy of the heights that were found with those of the light, field by field.
+
+    A field of a few points counts as much as one that is full of light.
+    """
+    margin = MARGIN_PX // STEP
+    scores = found.scores[..., margin:-margin, margin:-margin]
+    right = (scores.log_softmax(1)[:, :-1] * shares).sum((1, 2, 3))
+    return -(right / shares.sum((1, 2, 3)).clamp(min=1e-6)).mean()
 
 
 def batch_of(even: SurfaceBatch, uneven: SurfaceBatch, *, is_cut: bool = False) -> Batch:
-    """Views, surfaces, cues, facts, truth, and at half the sampling the shares of heights."""
-    images = inside(even.images)
-    levels = levels_of(images)
+    """Floor, truth and heights of light; then what ``Told`` and ``Asked`` hold."""
+    levels = levels_of(inside(even.images))
     whole = even.images
     if is_cut:
-        whole = functional.pad(images[:, None], [MARGIN_PX] * 4, mode="reflect")[:, 0]
+        whole = functional.pad(inside(whole)[:, None], [MARGIN_PX] * 4, mode="reflect")[:, 0]
     pixel = even.pixel_um * even.na / even.wavelength_um
-    clear, fits = taken_out(whole, levels, transfers=_planes(even, _steps(0.0)), pixel=pixel)
-    small = levels.normalised(whole)
-    views = torch.cat(
-        [
-            inside(_even_views(even, clear, small, levels)),
-            inside(_uneven_views(uneven, clear, small, levels)),
-        ]
+    transfers = _planes(even, _steps(0.0))
+    clear, fits = taken_out(whole, levels, transfers=transfers, pixel=pixel)
+    facts = surface_facts(
+        pixel=pixel, ratio=even.na / even.index, noise=levels.noise, spherical=even.told
     )
+    shares = functional.avg_pool2d(inside(height_shares(even)), STEP)
+    truth = torch.stack([levels.normalised(inside(each.truth)) for each in (even, uneven)], 1)
+    image = levels.normalised(whole)
+    alike = matched(image, levels, transfers=transfers)
+    told = Told(image, clear, alike, height_cues(fits), facts)
+    return levels.floor, truth, shares, *told, *_asked(even, uneven)
+
+
+def _asked(even: SurfaceBatch, uneven: SurfaceBatch) -> Asked:
+    """One plane for the even surface, and planes ``LEVEL_DOF`` apart for the uneven one."""
+    wanted = even.surface_dof[:, 0, 0]
+    lowest = (uneven.surface_dof.amin((1, 2)) / STEP_DOF).floor() * STEP_DOF
+    planes, says = [_passed(even, wanted)], []
+    for number in range((LEVELS - 1) // PER_LEVEL + 2):
+        level = lowest + number * LEVEL_DOF
+        says.append(hat(uneven.surface_dof, level))
+        planes.append(_passed(uneven, level))
+    ones = torch.ones_like(even.surface_dof)[:, None]
+    first = functional.pad(ones, (0, 0, 0, 0, 0, len(says)))
+    second = functional.pad(torch.stack(says, 1), (0, 0, 0, 0, 1, 0))
     both = (even, uneven)
-    facts = [
-        surface_facts(
-            pixel=pixel, ratio=each.na / each.index, noise=levels.noise, spherical=each.told,
-            section=each.is_section.to(pixel),
-        )
-        for each in both
-    ]  # fmt: skip
-    truth = [levels.normalised(inside(each.truth)) for each in both]
-    surface = [inside(each.surface_dof) for each in both]
-    shares = [functional.avg_pool2d(inside(height_shares(each)), 2) for each in both]
-    views = views.contiguous(memory_format=torch.channels_last)
-    cues = height_cues(inside(fits)).repeat(2, 1, 1, 1)
-    return views, torch.cat(surface), cues, torch.cat(facts), torch.cat(truth), torch.cat(shares)
+    return Asked(
+        surface_dof=torch.stack([each.surface_dof for each in both], 1),
+        transfers=torch.stack(planes, 1),
+        says=torch.stack([first, second], 1),
+        is_section=torch.stack([each.is_section.to(ones) for each in both], 1),
+    )
+
+
+def _passed(drawn: SurfaceBatch, level_dof: Float[Tensor, " b"]) -> Float[Tensor, "b k y kx"]:
+    """Transfer functions to a plane, times what of each height's light counts there."""
+    counts = torch.where(drawn.is_section[:, None], section_share(level_dof), 1.0)
+    return _planes(drawn, _steps(level_dof)) * counts[:, :, None, None]
 
 
 def height_shares(drawn: SurfaceBatch) -> Float[Tensor, "b k y x"]:
@@ -229,24 +257,6 @@ def _planes(drawn: SurfaceBatch, steps: Tensor) -> Float[Tensor, "b k y kx"]:
     if place.ndim == 1:
         return nominal[:, place]
     return nominal[torch.arange(len(nominal), device=nominal.device)[:, None], place]
-
-
-def _even_views(drawn: SurfaceBatch, clear: Tensor, small: Tensor, levels: Levels) -> Tensor:
-    wanted = drawn.surface_dof[:, 0, 0]
-    return even_views(clear, small, levels, transfers=_planes(drawn, _steps(wanted)))
-
-
-def _uneven_views(drawn: SurfaceBatch, clear: Tensor, small: Tensor, levels: Levels) -> Tensor:
-    """Views on uneven surfaces, between planes ``LEVEL_DOF`` apart."""
-    lowest = (drawn.surface_dof.amin((1, 2)) / STEP_DOF).floor() * STEP_DOF
-    total = torch.zeros(len(small), VIEWS, *small.shape[1:], device=small.device)
-    for number in range((LEVELS - 1) // PER_LEVEL + 2):
-        level = lowest + number * LEVEL_DOF
-        say = hat(drawn.surface_dof, level)
-        if bool(say.any()):
-            views = even_views(clear, small, levels, transfers=_planes(drawn, _steps(level)))
-            total.addcmul_(views, say[:, None])
-    return total
 
 
 def inside(fields: Float[Tensor, "*b y x"]) -> Float[Tensor, "*b v u"]:
