@@ -67,11 +67,20 @@ def test_a_section_holds_less_light():
     assert bool(part.is_section.all())
 
 
-def test_shares_of_layers_sum_to_the_light_there():
-    even, _ = drawn()
+def test_layers_are_told_in_focus_whatever_is_asked():
+    even, uneven = drawn()
+    assert torch.equal(even.shares, uneven.shares)
     total = even.shares.sum(1)
-    assert float(total.min()) > -1e-5
-    assert float(total.max()) <= 1 + 1e-4
+    assert float(total.min()) >= 0.0
+    torch.testing.assert_close(total.amax((1, 2)), torch.ones(3))
+
+
+def test_the_layer_of_a_thin_object_is_its_image_in_its_own_plane():
+    only = Only(kind="thin", to_object=1.0, photons=500.0)
+    even, _ = drawn(seed=3, sections=0.0, only=only)
+    light = even.truth - even.truth.amin((1, 2), keepdim=True)
+    light = light / light.amax((1, 2), keepdim=True)
+    torch.testing.assert_close(even.shares[:, 0], light, atol=0.1, rtol=0)
 
 
 def test_impossible_batches_are_refused():
