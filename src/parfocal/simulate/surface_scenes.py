@@ -53,7 +53,8 @@ class DeepScenes:
     Parameters
     ----------
     objects, sparse
-        Rows of ``SPECIMENS`` for single layers and sheets, and for several layers.
+        Rows of ``SPECIMENS`` for single layers and sheets, and for several layers; those of one
+        field are of one kind, and some are balls or single points.
     batch, size_px
         Fields in a batch, pixels along a side. Fields wrap around.
     reach
@@ -81,7 +82,10 @@ class DeepScenes:
         common: dict[str, Any] = {"size_px": size_px, "seed": seed, "device": self.device}
         blank = TEXTURES if kind is None else 0
         self._dense = ObjectPool(objects, textures=blank, balls=blank, **common)
-        self._sparse = ObjectPool(sparse, balls=3 * blank, points=3 * blank, **common)
+        self._sparse = [ObjectPool((name,), **common) for name in sparse]
+        if blank:
+            self._sparse += [ObjectPool((), balls=blank, **common)]
+            self._sparse += [ObjectPool((), points=2 * blank, **common)]
 
     def draw(self) -> DeepScene:
         """Thin layers, several layers, and sheets."""
@@ -106,7 +110,8 @@ class DeepScenes:
         for field in is_several.nonzero()[:, 0].tolist():
             some = int(number[field])
             light = self._uniform(0.2, 1.0, some, 1, 1)
-            spectra[field, :some] = light * self._sparse.draw(some, self.generator)
+            family = self._sparse[int(self._whole(0, len(self._sparse) - 1))]
+            spectra[field, :some] = light * family.draw(some, self.generator)
         return DeepScene(
             spectra=spectra, heights=heights, relief=relief, is_sheet=is_sheet, count=number
         )

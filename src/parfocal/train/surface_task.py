@@ -78,7 +78,7 @@ class SurfaceRecipe(BaseModel):
     sparse: tuple[str, ...] = SPARSE
     batch: Annotated[int, Field(ge=1)] = 6
     patch_px: Annotated[int, Field(ge=48)] = 128
-    steps: Annotated[int, Field(ge=1)] = 9_000
+    steps: Annotated[int, Field(ge=1)] = 8_500
     epoch_steps: Annotated[int, Field(ge=1)] = 200
     peak_rate: Annotated[float, Field(gt=0)] = 1.5e-3
     absolute: Annotated[float, Field(ge=0)] = 4.0
