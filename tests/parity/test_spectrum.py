@@ -8,13 +8,17 @@ import torch
 
 from parfocal.core.setup import OpticalSetup
 from parfocal.predict.spectrum import (
-    COLUMNS,
-    FOLD,
-    ROWS,
     cropped_spectrum,
     magnitude_features,
     phase_features,
     published_bins,
+)
+from parfocal.predict.spectrum_windows import (
+    COLUMNS,
+    FOLD,
+    ROWS,
+    log_powers,
+    powers_of_windows,
     window_powers,
 )
 
@@ -73,3 +77,20 @@ def test_window_powers_are_a_windowed_periodogram():
     want = kept.reshape(ROWS, COLUMNS, FOLD).mean(-1)
     got = window_powers(torch.from_numpy(window)[None])[0].numpy()
     np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * want.max())
+
+
+@pytest.mark.parametrize("side", [150, 151])
+@pytest.mark.parametrize("mean", [60.0, 3000.0])
+def test_windows_of_one_image_have_the_powers_of_each_alone(side, mean):
+    relief = RNG.normal(size=(400, 470)).cumsum(1)
+    image = RNG.poisson(mean * (1 + 0.02 * relief / relief.std())).astype(np.float32)
+    rows, columns = [0, 149, 400 - side], [0, 77, 150, 470 - side]
+    windows = np.stack([image[y : y + side, x : x + side] for y in rows for x in columns])
+    want = window_powers(torch.from_numpy(windows)).view(3, 4, ROWS, COLUMNS)
+    whole = torch.from_numpy(image)
+    wide = powers_of_windows(whole, rows, columns, side, is_narrow=False)
+    torch.testing.assert_close(wide, want, rtol=1e-3, atol=1e-6 * float(want.max()))
+    narrow = powers_of_windows(whole, rows, columns, side, is_narrow=True)
+    away = (log_powers(narrow.mean((0, 1))) - log_powers(want.mean((0, 1)))).abs()
+    assert float(away.mean()) < 0.003
+    assert float(away.max()) < 0.03

@@ -159,7 +159,9 @@ def pair_answers(
     name: str, predictor: PairPredictor, cases: Cases, *, spacing_um: float = 6.0
 ) -> Answers:
     """Ask a pair predictor; a patch or a field that it says nothing about counts as 0 um."""
-    least = predictor.calibration.least_certainty
+    known = predictor.calibration
+    least = known.least_patch_certainty
+    least = known.least_certainty if least is None else least
     patches, certain, fields, sure_fields = [], [], [], []
     for case in range(len(cases.truth_um)):
         setup = cases.scenes[cases.scene[case]].setup

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ PUBLISHED = {
 }
 """The paper's mean |error| on its own stacks: single patch, 3 x 3, 3 x 3 of certain patches."""
 TARGET_RATIO = 0.6
+FAR_UM = (0.0, 9.0, 21.0, 40.0)
+"""Borders of the groups by distance from focus: between class centres."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +132,16 @@ def kinds_of(cases: Cases) -> dict[str, Bool[np.ndarray, " k"]]:
     return {name: which for name, which in groups.items() if which.any()}
 
 
+def far_and_near(cases: Cases) -> dict[str, Bool[np.ndarray, " k"]]:
+    """Cases of 3-D scenes by how far the first image is from focus; none empty."""
+    size, thick = np.abs(cases.truth_um), cases.where(is_flat=False)
+    groups = {
+        f"3-D, {low:g} to {high:g} um from focus": thick & (size >= low) & (size < high)
+        for low, high in pairwise(FAR_UM)
+    }
+    return {name: which for name, which in groups.items() if which.any()}
+
+
 def compare(
     methods: Sequence[Answers], cases: Cases, *, certain_of: str, networks: Sequence[str]
 ) -> tuple[tuple[Row, ...], tuple[RatioRow, ...]]:
@@ -161,6 +174,7 @@ def compare(
                     field=score_fields(answers, cases, which, None if own else chooser.is_found),
                 )
             )
+    for group, which in {**kinds_of(cases), **far_and_near(cases)}.items():
         for name in networks:
             mine = known[name]
             every = error_ratio(mine, dcts, cases, which)

@@ -131,6 +131,7 @@ def gated_copies(
     *,
     bound: float = MOST_SHIFT,
     dtype: torch.dtype = torch.bfloat16,
+    at_once: int = AT_ONCE,
 ) -> tuple[list[nn.Module], Gate]:
     """Fast copies in a narrow type, if none of them answers otherwise; else in float32.
 
@@ -144,17 +145,19 @@ def gated_copies(
         Of the ``shift``.
     dtype
         Narrow type to try; float32 tries none.
+    at_once
+        Images that run together on a CPU: more of small ones.
 
     Returns
     -------
     One copy of each network, and what the comparison showed.
     """
     device = probes[0].device
-    at_once = AT_ONCE if device.type == "cpu" else None
-    exact = [fast_copy(network, dtype=torch.float32, at_once=at_once) for network in networks]
+    parts = at_once if device.type == "cpu" else None
+    exact = [fast_copy(network, dtype=torch.float32, at_once=parts) for network in networks]
     if dtype == torch.float32 or not computes_bfloat16(device):
         return exact, Gate(0.0, bound, torch.float32)
-    narrow = [fast_copy(network, dtype=dtype, at_once=at_once) for network in networks]
+    narrow = [fast_copy(network, dtype=dtype, at_once=parts) for network in networks]
     pairs = zip(narrow, networks, strict=True)
     # As a tensor: its largest is NaN where any is, and NaN passes no bound.
     shift = float(torch.tensor([largest_shift(*pair, probes) for pair in pairs]).max())

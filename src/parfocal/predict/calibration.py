@@ -22,6 +22,9 @@ class Calibration(BaseModel):
         Least standard deviation.
     least_certainty
         Certainty of the field below which there is no answer.
+    least_patch_certainty
+        Certainty of a single patch from which it counts as certain; None where it is that of the
+        field.
     reach
         Largest defocus of an answer, in effective depths of field: beyond, only "far".
     signal_steps, fill_steps
@@ -39,6 +42,7 @@ class Calibration(BaseModel):
     widen: float = Field(default=NORMAL_90, gt=0)
     floor: float = Field(default=0.2, ge=0)
     least_certainty: float = 0.1
+    least_patch_certainty: float | None = None
     reach: float = 7.0
     most_clear: float = 0.0
     signal_steps: tuple[float, ...] = ()

@@ -6,7 +6,6 @@ Everywhere here the light comes from +x: the LED's axis is x, and y runs across 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -14,22 +13,10 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from parfocal.core.errors import InputError
-from parfocal.core.setup import OpticalSetup
 from parfocal.core.shapes import require_images
 
 PUBLISHED_ALONG, PUBLISHED_ACROSS = 0.9779, 0.1625
 """Frequencies kept as published, in NA / wavelength: 307 and 51 bins of a patch of 1024 px."""
-WINDOW = 62.8
-"""Side of a window of ``window_powers``, in wavelength / NA."""
-ROWS, COLUMNS = 56, 64
-"""Bins across and along of ``window_powers``: to 0.89 and +-1.02 NA / wavelength."""
-FOLD = 2
-"""Bins along that are averaged."""
-LEAST_POWER = 1e-4
-"""Of the mean power; less is noise."""
-MOST_WINDOWS = 12
-"""Windows along each side of an image; of larger ones they are samples."""
-MOST_TILES = 4
 BLOCK_PX = 256
 """Columns that are transformed at once."""
 Cuts = tuple[int, int]
@@ -249,122 +236,3 @@ def phase_features(
 ) -> Float[Tensor, "*batch p f"]:
     """Phase of the same frequencies, in rad: what [Pinkard2019]_ found to tell little."""
     return _patch_spectra(images, cuts, across, along).angle()
-
-
-def window_px(setup: OpticalSetup) -> int:
-    """Side of a window of ``window_powers`` in pixels.
-
-    Examples
-    --------
-    >>> window_px(OpticalSetup(na=0.5, wavelength_nm=530, pixel_um=0.325))
-    205
-    """
-    return round(WINDOW * setup.wavelength_um / setup.na / setup.pixel_um)
-
-
-def window_powers(windows: Float[Tensor, "w y x"]) -> Float[Tensor, "w v u"]:
-    """Power of windows at the low frequencies: ``ROWS`` across, ``COLUMNS`` along.
-
-    Parameters
-    ----------
-    windows
-        Parts of an image, each of the side that ``window_px`` says.
-
-    Returns
-    -------
-    Power under a Hann window, of pixels less their window's mean. A bin stands for the same
-    frequency in NA / wavelength whatever the pixel; ``FOLD`` bins along are averaged.
-
-    Notes
-    -----
-    Laws: offset-free, gain-squared. Averages over windows are Welch's estimate [Welch1967]_.
-
-    Examples
-    --------
-    >>> window_powers(torch.rand(2, 205, 205)).shape
-    torch.Size([2, 56, 64])
-    """
-    size_y, size_x = windows.shape[-2:]
-    bell = torch.outer(
-        torch.hann_window(size_y, device=windows.device),
-        torch.hann_window(size_x, device=windows.device),
-    )
-    centred = (windows - windows.mean((-2, -1), keepdim=True)) * bell
-    parts = cropped_spectrum(centred, across=ROWS, along=COLUMNS * FOLD // 2)
-    power: Tensor = parts.abs().square() / bell.square().sum()
-    folded: Tensor = power.unfold(-1, FOLD, FOLD).mean(-1)
-    return folded
-
-
-def log_powers(powers: Float[Tensor, "*batch v u"]) -> Float[Tensor, "*batch v u"]:
-    """Logarithm of powers over their mean: what is left of a spectrum whatever the gain.
-
-    Examples
-    --------
-    >>> log_powers(torch.full((2, 2), 4.0)).abs().max() < 1e-3
-    tensor(True)
-    """
-    mean = powers.mean((-2, -1), keepdim=True).clamp(min=1e-30)
-    return (powers / mean + LEAST_POWER).log()
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """How an image was parted: tiles (y, x), their side and their distance, in pixels."""
-
-    shape: tuple[int, int]
-    side_px: float
-    stride_px: tuple[float, float]
-
-
-def spectrum_tiles(
-    image: Float[Tensor, "y x"], setup: OpticalSetup
-) -> tuple[Float[Tensor, "t v u"], Tiles]:
-    """Mean powers of the windows in each tile of an image, tiles row by row.
-
-    Parameters
-    ----------
-    image
-        In counts, the LED towards +x; at least one window along each side.
-    setup
-        The optics, by which the size of a window is known.
-
-    Examples
-    --------
-    >>> setup = OpticalSetup(na=0.5, wavelength_nm=530, pixel_um=0.26)
-    >>> powers, tiles = spectrum_tiles(torch.rand(512, 1024), setup)
-    >>> powers.shape, tiles.shape
-    (torch.Size([2, 56, 64]), (1, 2))
-    """
-    side = window_px(setup)
-    require_images(image, least_y=side, least_x=side, what="A spectrum by windows")
-    rows, columns = (_corners(size, side) for size in image.shape)
-    windows = torch.stack([image[y : y + side, x : x + side] for y in rows for x in columns])
-    powers = window_powers(windows).reshape(len(rows), len(columns), ROWS, COLUMNS)
-    shape = (_tiles(image.shape[0], side), _tiles(image.shape[1], side))
-    means = [
-        part.mean((0, 1))
-        for strip in powers.tensor_split(shape[0], dim=0)
-        for part in strip.tensor_split(shape[1], dim=1)
-    ]
-    strides = [size / count for size, count in zip(image.shape, shape, strict=True)]
-    stride = (strides[0] if shape[0] > 1 else 0.0, strides[1] if shape[1] > 1 else 0.0)
-    return torch.stack(means), Tiles(shape, max(strides), stride)
-
-
-def _tiles(size_px: int, side: int) -> int:
-    """Tiles along a side: two windows or more each."""
-    return max(1, min(MOST_TILES, size_px // (2 * side) + (size_px % (2 * side) > 1.9 * side)))
-
-
-def _corners(size_px: int, side: int) -> list[int]:
-    """First pixels of windows that cover a side evenly; they overlap by half where there are few.
-
-    Examples
-    --------
-    >>> _corners(512, 256), _corners(256, 256), _corners(2048, 256)[:3]
-    ([0, 128, 256], [0], [0, 256, 512])
-    """
-    apart = side if size_px >= 4 * side else side / 2
-    count = min(MOST_WINDOWS, 1 + math.ceil((size_px - side) / apart - 0.1))
-    return [round(place) for place in torch.linspace(0, size_px - side, count).tolist()]

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Any, Literal, cast
 
 import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from parfocal.core.device import pick_device
 from parfocal.core.results import DefocusEstimate, PatchDefocus, Status
 from parfocal.core.setup import OpticalSetup
 from parfocal.core.shapes import as_float_tensor
 from parfocal.models.card import ModelCard
+from parfocal.nets.fast import gated_copies
 from parfocal.nets.spectrum import SpectrumNetwork
 from parfocal.predict.checks import Refusal, asked_stack, refuse_images, require_optics
 from parfocal.predict.pairs import bin_centres
 from parfocal.predict.posterior import LEAST_SIDE, FieldPosterior, centre, certainty, join
-from parfocal.predict.spectrum import (
-    log_powers,
-    magnitude_features,
-    phase_features,
-    published_bins,
-    spectrum_tiles,
-    towards_x,
-    window_px,
-)
+from parfocal.predict.spectrum import magnitude_features, phase_features, published_bins, towards_x
+from parfocal.predict.spectrum_windows import log_powers, spectrum_tiles, window_px
 
 OPTICS_SHARE = 0.1
 """NA over index, and the LED's direction over the NA, may differ by this from training."""
+PROBES = 8
+"""Spectra on which fast copies of the networks are compared with them."""
+TOGETHER = 32
+"""Spectra that run through a network together: those of one image, and mirrored."""
 COARSER = 1.03
 """Pixels may be this much coarser than the band of the image asks for."""
 Positive = Annotated[float, Field(gt=0)]
@@ -123,6 +122,15 @@ class SpectrumPredictor:
     def name(self) -> str:
         """Name in the catalogue."""
         return self.card.name
+
+    @cached_property
+    def working(self) -> list[nn.Module]:
+        """Fast copies of networks of the kind ``classes``, made when first needed."""
+        first = cast(SpectrumNetwork, self.networks[0])
+        dice = torch.Generator().manual_seed(0)
+        scores = torch.randn(PROBES, *first.mean.shape, generator=dice).to(self.device)
+        probes = first.mean + scores * first.spread
+        return gated_copies(self.networks, (probes,), at_once=TOGETHER)[0]
 
     @torch.inference_mode()
     def predict(
@@ -243,11 +251,9 @@ class SpectrumPredictor:
         self, spectra: Float[Tensor, "t v u"]
     ) -> tuple[Float[Tensor, "t c"], Float[Tensor, " t"]]:
         """Mean distribution over networks and mirrored views, and how far these are apart."""
-        networks = cast(list[SpectrumNetwork], self.networks)
         both = torch.cat([spectra, spectra.flip(-1)])
-        views = torch.cat(
-            [network(both).softmax(-1).reshape(2, len(spectra), -1) for network in networks]
-        ).cpu()
+        logits = [network(both).float() for network in self.working]
+        views = torch.cat(logits).softmax(-1).reshape(-1, len(spectra), logits[0].shape[-1]).cpu()
         return views.mean(0), centre(views, self.classes).std(0, correction=0)
 
     def _strangeness(self, spectra: Float[Tensor, "t v u"]) -> float:

@@ -33,7 +33,7 @@ REACH_SHARE = 7 / 8
 FLOOR_DEPTHS = 0.1
 VALIDATED_EVERY = 3  # class of defocus
 CERTAINTIES = tuple(round(0.05 * k, 2) for k in range(0, 17))
-NEAR_DEPTHS, NEAR_SHARE = 1.5, 0.9
+NEAR_DEPTHS, NEAR_SHARE, NEAR_PATCHES = 1.5, 0.9, 0.95
 LIMITS = (
     "One light-sheet microscope alone, 10x / NA 0.6 in dibenzyl ether with pixels of 0.65 um, "
     "simulated; others are declined or wrong.",
@@ -117,8 +117,9 @@ def make_sheet_pair(
     """Train our pair network on the same scenes, calibrate it on other specimens, and save it.
 
     Parameters and result are those of ``make_li2021``. Answers are given from the least certainty
-    at which nine of ten are within 1.5 effective depths of field; the interval is widened until
-    nine of ten hold [Papadopoulos2002]_.
+    at which nine of ten are within 1.5 effective depths of field, single patches count as certain
+    from that at which 19 of 20 are; the interval is widened until nine of ten hold
+    [Papadopoulos2002]_.
     """
     place = scenes_folder() if scenes is None else scenes
     task = SheetPairTask(recipe, folder=place)
@@ -251,19 +252,41 @@ def _calibrated(
     error = _errors(tried)
     sure = np.array([guess.certainty for guess in found], float)
     half = np.array([np.ptp(guess.interval_um) / 2 for guess in found])  # type: ignore[arg-type]
-    least = CERTAINTIES[-1]
-    for threshold in CERTAINTIES:
-        kept = sure >= threshold
-        if kept.any() and (np.abs(error[kept]) <= NEAR_DEPTHS * depth_um).mean() >= NEAR_SHARE:
-            least = threshold
-            break
+    least = _least_sure(error, sure, NEAR_DEPTHS * depth_um, NEAR_SHARE)
+    looked = [(truth, g.patches) for truth, g in tried if g.patches is not None]
+    alone = np.array([(each.defocus_um - truth).ravel() for truth, each in looked])
+    sure_alone = np.array([each.certainty.ravel() for _, each in looked])
+    start = start.model_copy(
+        update={
+            "least_certainty": least,
+            "least_patch_certainty": _least_sure(
+                alone, sure_alone, NEAR_DEPTHS * depth_um, NEAR_PATCHES
+            ),
+        }
+    )
     kept = sure >= least
     if not kept.any():
-        return start.model_copy(update={"least_certainty": least}), error
+        return start, error
     ratio = np.sort(np.abs(error[kept]) / half[kept])
     rank = min(math.ceil((len(ratio) + 1) * SHARE_INSIDE), len(ratio))
     widen = max(NORMAL_90 * float(ratio[rank - 1]), 1e-3)
-    return start.model_copy(update={"least_certainty": least, "widen": widen}), error[kept]
+    return start.model_copy(update={"widen": widen}), error[kept]
+
+
+def _least_sure(error: NDArray[Any], sure: NDArray[Any], most_um: float, share: float) -> float:
+    """Least certainty from which such a share of answers errs by so much at most.
+
+    Examples
+    --------
+    >>> error, sure = np.array([0.1, 9.0, 0.2, 0.1]), np.array([0.5, 0.1, 0.4, 0.9])
+    >>> _least_sure(error, sure, 1.0, 0.9)
+    0.15
+    """
+    for threshold in CERTAINTIES:
+        kept = sure >= threshold
+        if kept.any() and (np.abs(error[kept]) <= most_um).mean() >= share:
+            return threshold
+    return CERTAINTIES[-1]
 
 
 def _metrics(errors: NDArray[Any], asked: int, depth_um: float) -> dict[str, float]:

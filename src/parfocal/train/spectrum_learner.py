@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from parfocal.predict.spectrum import log_powers, published_bins
+from parfocal.predict.spectrum import published_bins
+from parfocal.predict.spectrum_windows import log_powers
 from parfocal.simulate.led_fields import FeatureSet, LedFields, LedStack
 from parfocal.train.spectrum_task import (
     LedPhaseRecipe,

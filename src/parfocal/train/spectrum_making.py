@@ -12,8 +12,9 @@ import torch
 from parfocal.core.device import pick_device
 from parfocal.models.card import ModelCard
 from parfocal.models.package import CARD, save_model
-from parfocal.predict.spectrum import COLUMNS, ROWS, published_bins
+from parfocal.predict.spectrum import published_bins
 from parfocal.predict.spectrum_predictor import SpectrumCalibration, SpectrumPredictor
+from parfocal.predict.spectrum_windows import COLUMNS, ROWS
 from parfocal.simulate.led_fields import FeatureSet, gather_features
 from parfocal.train.checkpoints import read_checkpoint, write_checkpoint
 from parfocal.train.held_out import HeldOut

@@ -15,16 +15,8 @@ from torch.nn import functional
 
 from parfocal.nets.spectrum import SpectrumNetwork, SpectrumPerceptron
 from parfocal.predict.pairs import two_hot
-from parfocal.predict.spectrum import (
-    COLUMNS,
-    ROWS,
-    log_powers,
-    magnitude_features,
-    phase_features,
-    published_bins,
-    window_powers,
-    window_px,
-)
+from parfocal.predict.spectrum import magnitude_features, phase_features, published_bins
+from parfocal.predict.spectrum_windows import COLUMNS, ROWS, log_powers, window_powers, window_px
 from parfocal.simulate.led_fields import FeatureSet, LedFields, LedStack
 from parfocal.train.loop import Batch, Judge, Schedule, Trained, train_network
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from parfocal.core.results import Status
 from parfocal.predict.posterior import centre, spread
-from parfocal.predict.spectrum import window_px
 from parfocal.predict.spectrum_predictor import SpectrumCalibration, SpectrumPredictor
+from parfocal.predict.spectrum_windows import window_px
 from parfocal.simulate.led_fields import LedFields, simulate_led_stack
 from parfocal.train.conformal import conformal_quantile, safest_floor
 

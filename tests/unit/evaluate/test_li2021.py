@@ -20,7 +20,7 @@ from parfocal.evaluate.li2021 import (
 from parfocal.evaluate.li2021_figure import confusions_png, errors_png, spacings_png
 from parfocal.evaluate.li2021_measures import CLASSICAL, classical_answers
 from parfocal.evaluate.li2021_page import benchmark_page
-from parfocal.evaluate.li2021_study import Benchmark, compare, kinds_of, study_row
+from parfocal.evaluate.li2021_study import Benchmark, compare, far_and_near, kinds_of, study_row
 from parfocal.evaluate.sheet import ReportHeader
 from parfocal.predict.calibration import Calibration
 from parfocal.predict.pair_predictor import PairPredictor
@@ -158,6 +158,16 @@ def test_a_second_look_is_taken_near_the_focus_that_was_said(cases):
     assert second.images == 4
 
 
+def test_thick_scenes_are_told_apart_by_how_far_they_are(cases):
+    parts = far_and_near(cases)
+    assert sum(parts.values()).tolist() == cases.where(is_flat=False).tolist()
+    assert len(parts) > 1
+    for name, which in parts.items():
+        low, high = (float(word) for word in name.split()[1:4:2])
+        assert low <= np.abs(cases.truth_um[which]).min()
+        assert np.abs(cases.truth_um[which]).max() < high
+
+
 def test_the_whole_comparison_becomes_tables_and_a_page(cases):
     dcts = classical_answers(CLASSICAL[0], cases)
     ours = answers(cases, "ours", np.full((12, 9), 0.5))
@@ -167,7 +177,7 @@ def test_the_whole_comparison_becomes_tables_and_a_page(cases):
     assert groups == ["3-D, seen tissues", "3-D, unseen tissue", "3-D, all", "flat, seen tissues",
                       "flat, all"]  # fmt: skip
     assert len(rows) == 3 * len(groups)
-    assert len(ratios) == 2 * len(groups)
+    assert len(ratios) == 2 * (len(groups) + len(far_and_near(cases)))
     study = study_row(
         answers(cases, "2 images", np.zeros((12, 9))), cases, classes_um=CLASSES_UM, spacing_um=6.0
     )

@@ -8,10 +8,11 @@ from torch import nn
 from parfocal.core.errors import InputError, MetadataError
 from parfocal.core.protocols import DefocusPredictor
 from parfocal.core.setup import OpticalSetup
-from parfocal.models import ModelCard
+from parfocal.models import ModelCard, load_model
 from parfocal.nets.spectrum import SpectrumNetwork, SpectrumPerceptron
-from parfocal.predict.spectrum import COLUMNS, ROWS, published_bins
+from parfocal.predict.spectrum import published_bins
 from parfocal.predict.spectrum_predictor import SpectrumPredictor
+from parfocal.predict.spectrum_windows import COLUMNS, ROWS, log_powers, spectrum_tiles
 
 SETUP = OpticalSetup(na=0.5, wavelength_nm=530, pixel_um=0.325)  # 2.12 um
 SIDE_PX = 205
@@ -23,6 +24,7 @@ class Oracle(nn.Module):
     def __init__(self, defocus=2.0, width=0.4, strange=1.0):
         super().__init__()
         self.defocus, self.width, self.strange = defocus, width, strange
+        self.mean, self.spread = torch.zeros(ROWS, COLUMNS), torch.ones(ROWS, COLUMNS)
 
     def scores(self, spectra):
         return torch.full_like(spectra, self.strange**0.5)
@@ -179,3 +181,15 @@ def test_the_published_network_answers_by_the_median_of_whole_patches():
     assert high - low == pytest.approx(6.0 * 2.12)
     small = predictor.predict(_image(150), setup=SETUP)
     assert (small.status, "patches of 200 px" in small.reason) == ("uncertain", True)
+
+
+def test_fast_copies_answer_as_the_networks_do():
+    networks, card = load_model("led-phase")
+    predictor = SpectrumPredictor(networks, card)
+    spectra, _ = spectrum_tiles(torch.from_numpy(_image(420).astype(np.float32)), SETUP)
+    shares, _ = predictor._judge(log_powers(spectra))
+    both = torch.cat([log_powers(spectra), log_powers(spectra).flip(-1)])
+    with torch.no_grad():
+        plain = torch.stack([network(both).softmax(-1) for network in networks]).mean(0)
+    plain = plain.reshape(2, len(spectra), -1).mean(0)
+    assert 0.5 * float((shares - plain).abs().sum(-1).max()) < 0.05
