@@ -20,13 +20,7 @@ from parfocal.core.setup import OpticalSetup
 from parfocal.nets.fast import computes_bfloat16
 from parfocal.nets.surface_unet import Emission, SurfaceMaps, SurfaceNetwork, Told, seen
 from parfocal.optics.round_pupil import round_transfers
-from parfocal.refocus.hypotheses import Levels
-from parfocal.refocus.surface_trust import (
-    SurfaceCalibration,
-    surface_trust,
-    surface_verdict_facts,
-)
-from parfocal.refocus.surface_views import (
+from parfocal.refocus.height_copies import (
     CUES,
     HEIGHTS_DOF,
     hat,
@@ -36,6 +30,12 @@ from parfocal.refocus.surface_views import (
     section_share,
     surface_facts,
     taken_out,
+)
+from parfocal.refocus.hypotheses import Levels
+from parfocal.refocus.surface_trust import (
+    SurfaceCalibration,
+    surface_trust,
+    surface_verdict_facts,
 )
 from parfocal.refocus.tiling import Tile, resized
 from parfocal.refocus.trust import error_sizes
@@ -135,9 +135,9 @@ class SurfaceLooker:
         wide, narrow = (self._find(told, is_narrow=each).light for each in (False, True))
         return bool((narrow - wide).abs().mean() < TOLERATED * wide.mean())
 
-    def _find(self, told: Told, *, is_narrow: bool) -> Emission:
+    def _find(self, told: Told, *, is_narrow: bool, sureness: float = 1.0) -> Emission:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_narrow):
-            return self.working.find(told)
+            return self.working.find(told, sureness=sureness)
 
     def _show(
         self, found: Emission, mixed: Tensor, image: Tensor, heights: Tensor, *, is_section: bool
@@ -190,7 +190,7 @@ class SurfaceLooker:
             )
             alike = matched(small, levels, transfers=transfers)
             told_here = Told(small, clear, alike, height_cues(fits), facts)
-            found = self._find(told_here, is_narrow=self.is_narrow)
+            found = self._find(told_here, is_narrow=self.is_narrow, sureness=calibration.sureness)
             light = torch.fft.rfft2(found.light)
             for sheet, surface in zip(sheets, surfaces_dof, strict=True):
                 heights = _heights(surface, tile, optics.size, device=self.device)

@@ -300,7 +300,7 @@ class SurfaceFields:
         """Light of each layer in focus, over the brightest sum of all."""
         in_focus = some["true"][:, None, 2 * self.reach]
         size = (self.size_px, self.size_px)
-        light = torch.fft.irfft2(scene.spectra * in_focus, s=size).clamp(min=0.0)
+        light: Tensor = torch.fft.irfft2(scene.spectra * in_focus, s=size).clamp(min=0.0)
         return light / light.sum(1, True).amax((2, 3), True).clamp(min=1e-9)
 
     def _shown(

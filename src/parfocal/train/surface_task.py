@@ -13,8 +13,7 @@ from torch.nn import functional
 
 from parfocal.nets.refocus_unet import STEP
 from parfocal.nets.surface_unet import Asked, Emission, SurfaceMaps, SurfaceNetwork, Told
-from parfocal.refocus.hypotheses import levels_of
-from parfocal.refocus.surface_views import (
+from parfocal.refocus.height_copies import (
     CUES,
     HEIGHTS_DOF,
     LEVEL_DOF,
@@ -25,6 +24,7 @@ from parfocal.refocus.surface_views import (
     surface_facts,
     taken_out,
 )
+from parfocal.refocus.hypotheses import levels_of
 from parfocal.simulate.surface_fields import (
     LEVELS,
     STEP_DOF,

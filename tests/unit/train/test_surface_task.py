@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from parfocal.nets.surface_unet import Asked, Told, seen
-from parfocal.refocus.surface_views import CUES, HEIGHTS_DOF
+from parfocal.refocus.height_copies import CUES, HEIGHTS_DOF
 from parfocal.simulate.surface_fields import Only, SurfaceFields
 from parfocal.train.loop import Schedule, train_network
 from parfocal.train.surface_task import (

@@ -123,7 +123,7 @@ def matched(
     energy = 2 * power.sum(2) - power[..., 0]
     energy = energy - power[..., -1] if size[1] % 2 == 0 else energy
     unit = transfers / (energy / (size[0] * size[1])).sqrt()[..., None, None]
-    alike = torch.fft.irfft2(torch.fft.rfft2(small)[:, None] * unit, s=size)
+    alike: Tensor = torch.fft.irfft2(torch.fft.rfft2(small)[:, None] * unit, s=size)
     noise = levels.noise.square()[:, None, None, None]
     return alike / (alike.square().mean(1, keepdim=True) + noise).sqrt()
 

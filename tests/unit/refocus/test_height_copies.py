@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from parfocal.optics.round_pupil import round_transfers
+from parfocal.refocus.height_copies import HEIGHTS_DOF, matched, section_share, taken_out
 from parfocal.refocus.hypotheses import levels_of
-from parfocal.refocus.surface_views import HEIGHTS_DOF, matched, section_share, taken_out
 
 SIZE = 128
 PIXEL = torch.tensor([0.35])
