@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
 
+from parfocal.evaluate.pinkard2019_rows import StudyRow, root_mean_square, sure_rmse_um
 from parfocal.evaluate.pinkard2019_truth import published_focus_um
 from parfocal.simulate.led_fields import FeatureSet, LedFields, LedScene, LedStack
 
@@ -44,6 +45,21 @@ PAPER = {
 
 
 @runtime_checkable
+class Answers(Protocol):
+    """Defocus of each image of a set in um, and how sure each is; None where that is not said."""
+
+    @property
+    def um(self) -> Float[torch.Tensor, "s z"]:
+        """Defocus."""
+        ...
+
+    @property
+    def certainty(self) -> Float[torch.Tensor, "s z"] | None:
+        """Certainty of each."""
+        ...
+
+
+@runtime_checkable
 class Learner(Protocol):
     """What trains and answers, by the name of a method."""
 
@@ -55,9 +71,9 @@ class Learner(Protocol):
         """A network trained on these stacks, or trained further."""
         ...
 
-    def answers_um(
+    def answers(
         self, method: str, fields: LedFields, network: Any, examples: FeatureSet
-    ) -> Float[torch.Tensor, "s z"]:
+    ) -> Answers:
         """Its answers."""
         ...
 
@@ -106,40 +122,6 @@ class StudySizes(BaseModel):
 QUICK = StudySizes(size_px=260, planes=3, counts=(2, 4), tuning=(2,), tests=1, lights=1, truths=1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudyRow:
-    """One trained network in one study.
-
-    Parameters
-    ----------
-    study, method, case
-        Which; the case says what is varied.
-    stacks
-        Stacks that it learnt from.
-    rmse_um
-        Root mean square error on stacks that it did not see.
-    train_rmse_um
-        The same on those that it learnt from; None where not asked.
-    zero_um
-        Error of always answering zero, on the same images.
-    limit_um
-        Half the specimen's thickness.
-    """
-
-    study: str
-    method: str
-    case: str
-    stacks: int
-    rmse_um: float
-    zero_um: float
-    limit_um: float
-    train_rmse_um: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Studies:
     """All rows, the saliency of each method, and published less known truth of some stacks."""
@@ -163,17 +145,6 @@ class Studies:
             "saliency_edge_share": self.edge_share,
             "published_truth_less_known_um": list(self.truth_offsets_um),
         }
-
-
-def root_mean_square(values: torch.Tensor) -> float:
-    """Root of the mean square.
-
-    Examples
-    --------
-    >>> root_mean_square(torch.tensor([3.0, -3.0]))
-    3.0
-    """
-    return float(values.square().mean().sqrt())
 
 
 class Bench:
@@ -222,16 +193,18 @@ class Bench:
         """Add the row of a network on the test stacks of a kind."""
         fields = self.sizes.fields
         tests = self.examples(method, kind, "test")
-        error = self.learner.answers_um(method, fields, network, tests) - tests.defocus_um
+        answers = self.learner.answers(method, fields, network, tests)
+        error = answers.um - tests.defocus_um
         own = None
         if learnt is not None:
-            fitted = self.learner.answers_um(method, fields, network, learnt)
+            fitted = self.learner.answers(method, fields, network, learnt).um
             own = root_mean_square(fitted - learnt.defocus_um)
         self.rows.append(
             StudyRow(
                 study=study, method=method, case=case, stacks=stacks,
                 rmse_um=root_mean_square(error), zero_um=root_mean_square(tests.defocus_um),
                 limit_um=THICKNESS_UM[kind] / 2, train_rmse_um=own,
+                sure_rmse_um=sure_rmse_um(error, answers.certainty),
             )
         )  # fmt: skip
 
@@ -303,7 +276,7 @@ class Bench:
             self.tell(f"{study}: {case}")
             learnt, seen = _joined(train), _joined(test)
             network = self.learner.learn(PUBLISHED, fields, learnt)
-            error = self.learner.answers_um(PUBLISHED, fields, network, seen) - seen.defocus_um
+            error = self.learner.answers(PUBLISHED, fields, network, seen).um - seen.defocus_um
             self.rows.append(
                 StudyRow(
                     study=study, method=PUBLISHED, case=case, stacks=len(learnt),

@@ -16,9 +16,9 @@ from parfocal.evaluate.pinkard2019 import (
     PUBLISHED,
     TISSUE,
     Studies,
-    StudyRow,
     extent,
 )
+from parfocal.evaluate.pinkard2019_rows import StudyRow
 
 INKS = {PUBLISHED: "#b9a27c", OURS: "#2a6f97", "phase": "#d1495b"}
 QUIET = "#8a8a8a"

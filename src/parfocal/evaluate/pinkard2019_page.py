@@ -9,6 +9,7 @@ import numpy as np
 
 from parfocal.evaluate.pinkard2019 import CELLS, PAPER, THICKNESS_UM, TISSUE, Studies
 from parfocal.evaluate.pinkard2019_figure import studies_png
+from parfocal.evaluate.pinkard2019_rows import StudyRow
 from parfocal.evaluate.sheet import (
     ReportHeader,
     in_micrometres,
@@ -25,8 +26,14 @@ TITLES = {
     "angle": "Angle of one LED (NA; the objective has 0.5)",
     "pattern": "LEDs together",
 }
-HEADS = ("method", "case", "stacks", "RMSE (um)", "learnt from", "always zero", "half thickness")
-ADAPTING = "Adapting to a kind that was never learnt, old stacks mixed in: RMSE (um)"
+HEADS = (
+    "method", "case", "stacks", "RMSE (um)", "surest 90 %", "learnt from", "always zero",
+    "half thickness",
+)  # fmt: skip
+ADAPTING = (
+    "Adapting to a kind that was never learnt, old stacks mixed in: RMSE (um), and that of the "
+    "surest 90 %"
+)
 ADAPTING_HEADS = (
     "method", "new kind", "stacks of it", "before", "after", "half thickness", "old kind",
     "before", "after", "half thickness",
@@ -42,6 +49,7 @@ def study_rows(found: Studies, study: str) -> list[list[str]]:
     return [
         [
             row.method, row.case, str(row.stacks), f"{row.rmse_um:.2f}",
+            "" if row.sure_rmse_um is None else f"{row.sure_rmse_um:.2f}",
             "" if row.train_rmse_um is None else f"{row.train_rmse_um:.2f}",
             f"{row.zero_um:.1f}", f"{row.limit_um:g}",
         ]
@@ -52,7 +60,7 @@ def study_rows(found: Studies, study: str) -> list[list[str]]:
 def adapting_rows(found: Studies) -> list[list[str]]:
     """Cells of ``ADAPTING_HEADS``: one for each method and number of stacks of the new kind."""
     every = found.of("kinds")
-    rmse = {(row.method, row.case): row.rmse_um for row in every}
+    rmse = {(row.method, row.case): _with_sure(row) for row in every}
     limit = {kind: f"{THICKNESS_UM[kind] / 2:g}" for kind in (CELLS, TISSUE)}
     rows = []
     for method in dict.fromkeys(row.method for row in every):
@@ -62,10 +70,15 @@ def adapting_rows(found: Studies) -> list[list[str]]:
             for kind in (TISSUE, CELLS):
                 before = rmse[method, f"on {kind}"]
                 after = rmse[method, f"on {kind}, tuned with {count}"]
-                cells += [*([kind] if kind == CELLS else []), f"{before:.2f}", f"{after:.2f}"]
+                cells += [*([kind] if kind == CELLS else []), before, after]
                 cells.append(limit[kind])
             rows.append(cells)
     return rows
+
+
+def _with_sure(row: StudyRow) -> str:
+    sure = "" if row.sure_rmse_um is None else f" ({row.sure_rmse_um:.2f})"
+    return f"{row.rmse_um:.2f}{sure}"
 
 
 def model_rows(metrics: Mapping[str, float], coverage: Mapping[str, float]) -> list[list[str]]:

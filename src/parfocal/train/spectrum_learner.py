@@ -15,10 +15,11 @@ from parfocal.predict.spectrum import published_bins
 from parfocal.predict.spectrum_windows import log_powers
 from parfocal.simulate.led_fields import FeatureSet, LedFields, LedStack
 from parfocal.train.spectrum_task import (
+    LedAnswers,
     LedPhaseRecipe,
     LedRecipe,
     Pinkard2019Recipe,
-    answers_um,
+    answers_of,
     extract_of,
     fit_spectrum,
 )
@@ -84,11 +85,11 @@ class StudyLearner:
         trained = fit_spectrum(recipe, examples, seed=self.seed, first=first, validation=validation)
         return trained.network
 
-    def answers_um(
+    def answers(
         self, method: str, fields: LedFields, network: Any, examples: FeatureSet
-    ) -> Float[Tensor, "s z"]:
+    ) -> LedAnswers:
         """Answers of a network."""
-        return answers_um(network, self.recipe(method, fields), examples)
+        return answers_of(network, self.recipe(method, fields), examples)
 
     def saliency(
         self, method: str, fields: LedFields, network: Any, examples: FeatureSet

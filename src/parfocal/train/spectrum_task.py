@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from parfocal.nets.spectrum import SpectrumNetwork, SpectrumPerceptron
 from parfocal.predict.pairs import two_hot
+from parfocal.predict.posterior import certainty
 from parfocal.predict.spectrum import magnitude_features, phase_features, published_bins
 from parfocal.predict.spectrum_windows import COLUMNS, ROWS, log_powers, window_powers, window_px
 from parfocal.simulate.led_fields import FeatureSet, LedFields, LedStack
@@ -336,24 +337,45 @@ def _ours(recipe: LedRecipe) -> LedPhaseRecipe:
     return recipe if isinstance(recipe, LedPhaseRecipe) else LedPhaseRecipe()
 
 
+class LedAnswers(NamedTuple):
+    """What a network says of each image of a set.
+
+    Parameters
+    ----------
+    um
+        Defocus.
+    certainty
+        Of the distribution it comes from; None from a network that says a number alone.
+    """
+
+    um: Float[Tensor, "s z"]
+    certainty: Float[Tensor, "s z"] | None
+
+
 @torch.inference_mode()
-def answers_um(network: nn.Module, recipe: LedRecipe, examples: FeatureSet) -> Float[Tensor, "s z"]:
-    """What a network says of each image of a set, in um."""
+def answers_of(network: nn.Module, recipe: LedRecipe, examples: FeatureSet) -> LedAnswers:
+    """Ask a network about each image of a set; ours about the mirrored spectrum too."""
     network = network.eval()
     depth_um = recipe.fields.setup.depth_of_field_um
-    features = examples.features.flatten(0, 1)
-    answers = []
-    for part in torch.split(features, 256):
-        if isinstance(recipe, LedPhaseRecipe):
-            spectra = log_powers(part.float().exp().mean(1))
-            classes = torch.linspace(-recipe.classes_reach, recipe.classes_reach, recipe.bins)
-            answers.append(network(spectra).float().softmax(-1) @ classes)
-        else:
-            answers.append(network(part.float())[:, 0])
-    return torch.cat(answers).reshape(examples.defocus_um.shape) * depth_um
+    parts = torch.split(examples.features.flatten(0, 1), 256)
+    shape = examples.defocus_um.shape
+    if not isinstance(recipe, LedPhaseRecipe):
+        numbers = torch.cat([network(part.float())[:, 0] for part in parts])
+        return LedAnswers(numbers.reshape(shape) * depth_um, None)
+    shares = torch.cat([_shares(network, log_powers(p.float().exp().mean(1))) for p in parts])
+    classes = torch.linspace(-recipe.classes_reach, recipe.classes_reach, recipe.bins)
+    return LedAnswers(
+        (shares @ classes).reshape(shape) * depth_um, certainty(shares).reshape(shape)
+    )
+
+
+def _shares(network: nn.Module, spectra: Float[Tensor, "b v u"]) -> Float[Tensor, "b c"]:
+    """Mean distribution of a spectrum and of its mirror image across the LED's axis."""
+    both: Tensor = network(torch.cat([spectra, spectra.flip(-1)])).float().softmax(-1)
+    return both.reshape(2, len(spectra), -1).mean(0)
 
 
 def rmse_um(network: nn.Module, recipe: LedRecipe, examples: FeatureSet) -> float:
     """Root mean square error of a network on a set, in um."""
-    error = answers_um(network, recipe, examples) - examples.defocus_um
+    error = answers_of(network, recipe, examples).um - examples.defocus_um
     return float(error.square().mean().sqrt())

@@ -9,7 +9,8 @@ import pytest
 
 from parfocal.cli import pinkard2019
 from parfocal.cli.main import run
-from parfocal.evaluate.pinkard2019 import QUICK, Studies, StudyRow
+from parfocal.evaluate.pinkard2019 import QUICK, Studies
+from parfocal.evaluate.pinkard2019_rows import StudyRow
 
 CASES = {"stacks": ("4",), "feature": ("magnitude", "phase"), "pattern": ("one LED",),
          "kinds": ("on phase_cells", "on tissue_section", "on tissue_section, tuned with 4",

@@ -20,7 +20,7 @@ from parfocal.train.spectrum_making import (
 from parfocal.train.spectrum_task import (
     LedPhaseRecipe,
     Pinkard2019Recipe,
-    answers_um,
+    answers_of,
     extract_of,
     fit_spectrum,
 )
@@ -66,7 +66,7 @@ def test_the_published_network_learns_what_it_is_shown():
         update={"steps": 150, "epoch_steps": 150, "peak_rate": 1e-2, "dropout": 0.0}
     )
     trained = fit_spectrum(recipe, told)
-    answers = answers_um(trained.network, recipe, told)
+    answers = answers_of(trained.network, recipe, told).um
     assert float((answers - defocus).abs().mean()) < 2.0
 
 
