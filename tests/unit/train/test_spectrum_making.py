@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -68,6 +70,19 @@ def test_the_published_network_learns_what_it_is_shown():
     trained = fit_spectrum(recipe, told)
     answers = answers_of(trained.network, recipe, told).um
     assert float((answers - defocus).abs().mean()) < 2.0
+
+
+def test_an_image_mirrored_across_the_axis_of_the_led_has_the_same_answer():
+    stack = simulate_led_stack(OURS.fields, "glass_beads", seed=1)
+    told = FeatureSet(
+        features=extract_of(OURS)(stack)[None], defocus_um=stack.defocus_um[None], kinds=("",)
+    )
+    network = fit_spectrum(OURS.model_copy(update={"steps": 1, "epoch_steps": 1}), told).network
+    one = answers_of(network, OURS, told)
+    other = answers_of(network, OURS, replace(told, features=told.features.flip(-1)))
+    torch.testing.assert_close(one.um, other.um, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(one.certainty, other.certainty, atol=1e-5, rtol=1e-4)
+    assert float(one.certainty.min()) > 0
 
 
 def test_fine_tuning_goes_on_from_a_network():
