@@ -35,6 +35,7 @@ from parfocal.simulate.surface_scenes import OBJECTS, SPARSE
 from parfocal.train.loop import Batch, Schedule
 from parfocal.train.refocus_losses import ms_ssim, to_unit_range
 from parfocal.train.refocus_task import doubt_cost, relative_error
+from parfocal.train.starting import start_from
 
 MARGIN_PX = 16
 """Of a field around its patch: light comes from beyond a patch's edges."""
@@ -64,6 +65,8 @@ class SurfaceRecipe(BaseModel):
         Weights of the terms of the loss: absolute error, 1 - MS-SSIM, logarithm of the error over
         that of the input, absolute error before the correction, likelihood of the errors under
         their predicted size, and cross-entropy of heights with the true ones.
+    start
+        Name or folder of a model whose weights it starts from; empty for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,6 +90,7 @@ class SurfaceRecipe(BaseModel):
     mix: Annotated[float, Field(ge=0)] = 2.0
     doubt: Annotated[float, Field(ge=0)] = 0.02
     height: Annotated[float, Field(ge=0)] = 1.5
+    start: str = ""
 
     @property
     def schedule(self) -> Schedule:
@@ -122,7 +126,10 @@ class SurfaceTask:
         """Build the network; the generator of the process is left as it was."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return SurfaceNetwork(**self.recipe.settings)  # type: ignore[arg-type]
+            network = SurfaceNetwork(**self.recipe.settings)  # type: ignore[arg-type]
+        if self.recipe.start:
+            start_from(network, self.recipe.start)
+        return network
 
     def batches(self, seed: int, device: torch.device) -> Iterator[Batch]:
         """Images, sharpened copies, cues, facts, surfaces, truth and heights without end."""
