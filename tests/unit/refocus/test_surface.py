@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from parfocal.core.errors import InputError, MetadataError, ShapeError
 from parfocal.core.results import DefocusEstimate, DepthMap, Status
 from parfocal.core.setup import OpticalSetup
-from parfocal.models.package import save_model
+from parfocal.models.package import load_model, save_model
 from parfocal.refocus import surface_refocuser
 from parfocal.refocus.levelling import surface_of
 from parfocal.refocus.surface import (
@@ -17,6 +17,7 @@ from parfocal.refocus.surface import (
     virtual_series,
     virtual_stack,
 )
+from parfocal.refocus.surface_refocuser import SurfaceRefocuser
 from parfocal.train.held_out import HeldOut
 from parfocal.train.surface_making import surface_card
 from parfocal.train.surface_task import SurfaceRecipe, SurfaceTask
@@ -84,6 +85,23 @@ def test_light_is_kept(image, model):
     answer = ask(image, 3.0, model)
     assert answer.flux == 1.0
     assert float(np.asarray(answer).mean()) == pytest.approx(float(image.mean()), rel=0.02)
+
+
+def test_light_and_floor_come_out_as_they_went_in_before_any_is_put_right(image, model):
+    """Any weights: light is a share of what was there, on the level of the dark."""
+    refocuser = load_surface_refocuser(model)
+    (shown,), floor = refocuser.look(image, [2.0], setup=SETUP, spherical_waves=0.16)
+    assert floor < float(image.mean())
+    assert float(np.quantile(shown.image, 0.02)) > floor - 0.5 * float(image.std())
+
+
+def test_a_section_shows_the_light_near_its_surface_alone(image, model):
+    whole, part = (SurfaceRefocuser(*load_model(model), is_section=each) for each in (False, True))
+    common = {"setup": SETUP, "spherical_waves": 0.16}
+    (all_of_it,), floor = whole.look(image, [7.5], **common)
+    (near,), _ = part.look(image, [7.5], **common)
+    light = [float((each.image - floor).clip(0).sum()) for each in (all_of_it, near)]
+    assert light[1] < 0.6 * light[0]
 
 
 def test_tiles_are_seamless(model, monkeypatch):

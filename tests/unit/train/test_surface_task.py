@@ -4,6 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from parfocal.models import load_model
 from parfocal.nets.surface_unet import Asked, Told, seen
 from parfocal.refocus.height_copies import CUES, HEIGHTS_DOF
 from parfocal.simulate.surface_fields import Only, SurfaceFields
@@ -165,6 +166,40 @@ def test_errors_are_weighed_by_those_of_the_input_view_by_view():
         )
         changes.append((mine / before).log().mean())
     torch.testing.assert_close(weighed - plain, 0.7 * torch.stack(changes).mean())
+
+
+def test_a_section_takes_light_from_near_its_surface_alone():
+    common = {"only": Only(kind="several", to_object=0.0), "seed": 3}
+    whole, part = (
+        parted(batch_of(*fields(sections=share, **common).draw()))[4] for share in (0.0, 1.0)
+    )
+    nodes = torch.tensor(HEIGHTS_DOF)
+    for k in range(4):
+        away = (nodes - whole.surface_dof[k, 0, 0, 0]).abs()
+        kept = part.transfers[k, 0].abs().sum((1, 2)) / whole.transfers[k, 0].abs().sum((1, 2))
+        torch.testing.assert_close(kept, 0.5 ** (away / 0.75).square(), atol=1e-4, rtol=1e-3)
+    assert bool((part.is_section == 1).all())
+    assert not bool(whole.is_section.any())
+
+
+def test_surer_heights_are_fewer():
+    _, _, _, told, _ = parted(batch_of(*fields(seed=9).draw()))
+    network = SurfaceTask(TINY).build(0).eval()
+    with torch.no_grad():
+        soft, sure = (network.find(told, sureness=each).light for each in (1.0, 20.0))
+
+    def largest(light):
+        return float((light.amax(1) / light.sum(1).clamp(min=1e-9)).mean())
+
+    assert largest(sure) > largest(soft) + 0.1
+
+
+def test_it_starts_from_a_model():
+    recipe = SurfaceRecipe(start="deep-z-fluorescence")
+    first = SurfaceTask(recipe).build(0)
+    shipped = load_model("deep-z-fluorescence")[0][0]
+    for one, other in zip(first.parameters(), shipped.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_a_field_of_a_few_points_counts_as_much_as_a_full_one():
