@@ -197,6 +197,9 @@ class SurfaceLooker:
                 mixed = optics.seen(light, heights, is_section=is_section)
                 mixed = mixed + levels.floor[:, None, None]
                 maps = self._show(found, mixed, small, heights, is_section=is_section)
+                if is_section:  # hardly any light is left, and none is darker than the dark
+                    lit = maps.shown.maximum(levels.floor[:, None, None])
+                    maps = maps._replace(shown=lit)
                 self._add(sheet, maps, tile, region, levels, floor, calibration)
         return [sheet.shown() for sheet in sheets]
 

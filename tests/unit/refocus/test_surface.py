@@ -109,6 +109,7 @@ def test_a_section_shows_the_light_near_its_surface_alone(image, model):
     (near,), _ = part.look(image, [7.5], **common)
     light = [float((each.image - floor).clip(0).sum()) for each in (all_of_it, near)]
     assert light[1] < 0.6 * light[0]
+    assert float(near.image.min()) > floor - 1e-3 * float(image.std())  # none is darker than dark
 
 
 def test_tiles_are_seamless(model, monkeypatch):
