@@ -211,6 +211,22 @@ def test_a_depth_map_is_heights_above_the_plane(tmp_path):
     np.testing.assert_array_equal(heights, np.full((4, 5), 2.0))
 
 
+def test_a_surface_is_asked_with_the_aberration_that_is_told(blurred, parfocal, tmp_path):
+    """The network of surfaces tells above from below by it, and says where it must assume it."""
+    said, shown = [], []
+    for name, more in (("assumed", []), ("same", ["--spherical-waves=0.16"]),
+                       ("turned", ["--spherical-waves=-0.16"])):  # fmt: skip
+        out = tmp_path / f"{name}.ome.tif"
+        call = ("refocus", blurred, out, "--surface=2", "--method=network", "--json", *more)
+        status, text, err = parfocal(*call)
+        assert status == 0, err
+        said.append("assumed" in text)
+        shown.append(open_stack(out).read_counts(0))
+    assert said == [True, False, False]
+    np.testing.assert_array_equal(shown[0], shown[1])
+    assert not np.array_equal(shown[1], shown[2])
+
+
 def test_a_tilt_becomes_a_surface():
     tilt = Tilted(middle_um=1.0, slopes_um_per_px=(0.01, -0.02), middle_px=(50.0, 100.0))
     assert tilt(np.array(50.0), np.array(100.0)) == 1.0

@@ -78,8 +78,9 @@ def refocus(
     spherical_waves: Annotated[
         float | None,
         typer.Option(
-            help="Primary spherical aberration that deconvolution undoes too, in waves RMS; it "
-            "comes of a sample index or a coverslip unlike what the objective is made for.",
+            help="Primary spherical aberration in waves RMS, of a sample index or a coverslip "
+            "unlike what the objective is made for: deconvolution undoes it, and the network of "
+            "surfaces tells above from below by it.",
             rich_help_panel=HOW,
         ),
     ] = None,

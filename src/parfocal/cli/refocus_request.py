@@ -109,6 +109,8 @@ def check_method(request: RefocusRequest) -> None:
         "--spherical-waves": request.spherical_waves,
         "--interval-um": request.interval_um,
     }
+    if request.surface is not None:  # there the network is told it as well
+        del given["--spherical-waves"]
     said = [flag for flag, value in given.items() if value is not None]
     by_network = request.method == NETWORK or request.model is not None
     if said and by_network:

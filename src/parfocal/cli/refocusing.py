@@ -75,7 +75,7 @@ class _Run:
         how = RefocusSettings(
             method=chosen.method, model=request.model,
             interval_um=chosen.interval_um, iterations=request.iterations,
-            background=request.background, spherical_waves=request.spherical_waves or 0.0,
+            background=request.background, spherical_waves=request.spherical_waves,
             untrusted=request.untrusted,
             saturation_counts=one.saturation_counts if ceiling is None else ceiling,
         )  # fmt: skip

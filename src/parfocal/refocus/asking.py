@@ -43,8 +43,9 @@ class RefocusSettings(BaseModel):
     interval_um, iterations, background
         Of deconvolution, see ``deconvolve``.
     spherical_waves
-        Primary spherical aberration that deconvolution undoes too, in waves RMS: that of a
-        sample index or a coverslip unlike what the objective is made for.
+        Primary spherical aberration in waves RMS: that of a sample index or a coverslip unlike
+        what the objective is made for. Deconvolution undoes it too, and the network of surfaces
+        tells above from below by it.
     saturation_counts
         Counts at which the camera clips.
     untrusted
@@ -58,7 +59,7 @@ class RefocusSettings(BaseModel):
     interval_um: tuple[float, float] | None = None
     iterations: Annotated[int, Field(ge=1)] | None = None
     background: float | None = None
-    spherical_waves: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.0
+    spherical_waves: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
     saturation_counts: float | None = None
     untrusted: str = "answer"
 

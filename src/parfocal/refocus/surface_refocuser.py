@@ -272,7 +272,8 @@ class SurfaceRefocuser:
         if spherical_waves is None:
             found.append(
                 "one image tells above from below by its spherical aberration alone, which is "
-                f"assumed to be {known.assumed_waves:+g} waves RMS: give spherical_waves"
+                f"assumed to be {known.assumed_waves:+g} waves RMS: give "
+                "spherical_waves (--spherical-waves)"
             )
         elif abs(spherical_waves) < known.spherical_waves[0]:
             found.append(

@@ -192,7 +192,8 @@ def _by_network(asked: Asked) -> Refocused:
         surface_um = distances_of(surface_um, (slice(0, size_y), slice(0, size_x))).numpy()
     return to_surface(
         asked.image, surface_um, setup=asked.setup, model=how.model or SURFACE_MODEL,
-        saturation_counts=how.saturation_counts, untrusted=untrusted, device=asked.device,
+        spherical_waves=how.spherical_waves, saturation_counts=how.saturation_counts,
+        untrusted=untrusted, device=asked.device,
     )  # fmt: skip
 
 
