@@ -9,7 +9,7 @@ import numpy as np
 
 from parfocal.evaluate.pinkard2019 import CELLS, PAPER, THICKNESS_UM, TISSUE, Studies
 from parfocal.evaluate.pinkard2019_figure import studies_png
-from parfocal.evaluate.pinkard2019_rows import StudyRow
+from parfocal.evaluate.pinkard2019_rows import SURE, StudyRow
 from parfocal.evaluate.sheet import (
     ReportHeader,
     in_micrometres,
@@ -26,13 +26,14 @@ TITLES = {
     "angle": "Angle of one LED (NA; the objective has 0.5)",
     "pattern": "LEDs together",
 }
+SUREST = f"surest {100 * SURE:.0f} %"
 HEADS = (
-    "method", "case", "stacks", "RMSE (um)", "surest 90 %", "learnt from", "always zero",
+    "method", "case", "stacks", "RMSE (um)", SUREST, "learnt from", "always zero",
     "half thickness",
 )  # fmt: skip
 ADAPTING = (
     "Adapting to a kind that was never learnt, old stacks mixed in: RMSE (um), and that of the "
-    "surest 90 %"
+    f"{SUREST}"
 )
 ADAPTING_HEADS = (
     "method", "new kind", "stacks of it", "before", "after", "half thickness", "old kind",

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from parfocal.core.setup import OpticalSetup
 from parfocal.optics.round_pupil import round_transfers
+from parfocal.optics.sectioning import in_section
 from parfocal.simulate.catalog import make_specimen
 from parfocal.simulate.specimen import Specimen, bend
 
@@ -24,7 +25,6 @@ SPHERICAL = 0.16
 LAYER_UM = 0.5
 EDGE_PX = 32
 PHOTONS, BACKGROUND, READ_NOISE = 500.0, 20.0, 1.5
-SECTION_DOF = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +61,7 @@ class Scene:
     def section(self, z_um: float) -> Float[np.ndarray, "y x"]:
         """Light from near a plane alone, as a confocal-equivalent section."""
         away = (z_um - self.specimen.heights_um) / SETUP.depth_of_field_um
-        gate = torch.exp(-4 * math.log(2) * (away / SECTION_DOF).square())
-        return cut((self.scale * self._light(z_um, gate) + BACKGROUND).numpy())
+        return cut((self.scale * self._light(z_um, in_section(away)) + BACKGROUND).numpy())
 
     def on(self, surface_um: Float[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"]:
         """What a scan shows on a surface, between planes a quarter of a depth of field apart."""

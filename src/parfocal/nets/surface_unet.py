@@ -195,11 +195,8 @@ class SurfaceNetwork(nn.Module):
             for k in range(mixed.shape[1])
         ]
 
-    def find(self, told: Told, *, sureness: float = 1.0) -> Emission:
-        """Put the light of images at heights.
-
-        ``sureness`` is a factor of the logits: above 1 more light is put at the likeliest height.
-        """
+    def find(self, told: Told) -> Emission:
+        """Put the light of images at heights."""
         image, clear, alike, cues, facts = told
         copies = torch.cat([image[:, None].asinh(), clear.asinh(), alike], 1)
         folded = self.fold(copies.contiguous(memory_format=torch.channels_last))
@@ -221,11 +218,9 @@ class SurfaceNetwork(nn.Module):
         guess = functional.interpolate(
             self.guess(cues).float(), size=answer.shape[2:], mode="bilinear", align_corners=False
         )
-        return self._put(clear.float(), answer, guess, sureness)
+        return self._put(clear.float(), answer, guess)
 
-    def _put(
-        self, clear: Float[Tensor, "b k y x"], answer: Tensor, guess: Tensor, sureness: float
-    ) -> Emission:
+    def _put(self, clear: Float[Tensor, "b k y x"], answer: Tensor, guess: Tensor) -> Emission:
         count = self.heights
         scores = SHARPNESS * answer[:, : count + 1] + guess
         gain = (MOST_GAIN * answer[:, count + 1 : count + 2].tanh()).exp()
@@ -234,7 +229,7 @@ class SurfaceNetwork(nn.Module):
             functional.interpolate(
                 each, scale_factor=float(STEP), mode="bilinear", align_corners=False
             )
-            for each in ((sureness * scores).softmax(1)[:, :count], gain)
+            for each in (scores.softmax(1)[:, :count], gain)
         )
         sharp = torch.addcmul(functional.pixel_shuffle(more, STEP), clear, gain).clamp(min=0.0)
         return Emission(light=shares * sharp, scores=scores, notes=notes)

@@ -30,6 +30,8 @@ from parfocal.optics.zernike import Aberrations
 AIRY = 1.219670  # first zero of the Airy pattern: diameter of its disc in wavelengths / NA
 MOST_FINE_PX = 3072
 CHUNK_POINTS = 2**22
+SECTION_DOF = 1.5
+"""Full width at half maximum of a confocal-equivalent section, in depths of field."""
 
 
 def _positive(**values: float) -> None:
@@ -346,3 +348,14 @@ def light_sheet_psf(
     )
     sheet = torch.exp2(-(2.0 * (z + sheet_offset_um) / waist_um).square())
     return psf * sheet[:, None, None]
+
+
+def in_section(away_dof: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Share of light in a confocal-equivalent section, by its distance in depths of field.
+
+    Examples
+    --------
+    >>> in_section(torch.tensor([0.0, 0.75]))
+    tensor([1.0000, 0.5000])
+    """
+    return torch.exp(-4 * math.log(2) * (away_dof / SECTION_DOF).square())

@@ -108,7 +108,9 @@ def powers_of_windows(
     >>> powers_of_windows(image, [0, 20], [0, 50, 100], 100).shape
     torch.Size([2, 3, 56, 64])
     """
-    require_images(image, least_y=2 * ROWS - 1, least_x=COLUMNS * FOLD, what="This spectrum")
+    require_images(
+        image[:side, :side], least_y=2 * ROWS - 1, least_x=COLUMNS * FOLD, what="This spectrum"
+    )
     waves_y, waves_x = _bell_waves(side, ROWS), _bell_waves(side, COLUMNS * FOLD // 2 + 1)
     narrow = computes_bfloat16(image.device) if is_narrow is None else is_narrow
     kind = torch.bfloat16 if narrow else torch.float32

@@ -9,14 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from parfocal.refocus.hypotheses import CORNER, REGULAR, Levels
+from parfocal.optics.sectioning import in_section
+from parfocal.refocus.hypotheses import Levels, noise_to_signal
 
 HEIGHTS_DOF = (-8.0, -6.0, -4.5, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0)
 """Heights above the image's plane at which light is assumed, in depths of field."""
 LEVEL_DOF = 1.0
 """Between the planes from which what is seen on an uneven surface is interpolated."""
-SECTION_DOF = 1.5
-"""Full width at half maximum of a confocal-equivalent section, in depths of field."""
 CELL_PX, WINDOWS_CELLS = 8, (3, 7, 15)
 """Distance of the places at which heights are judged, and sides of the windows around each."""
 CUES = 3 * len(HEIGHTS_DOF) * len(WINDOWS_CELLS)
@@ -69,12 +68,7 @@ def taken_out(
     """
     size = images.shape[-2:]
     small = levels.normalised(images)
-    y = torch.fft.fftfreq(size[0], device=images.device)
-    x = torch.fft.rfftfreq(size[1], device=images.device)
-    radius2 = (y[:, None].square() + x.square()) / (2.0 * CORNER * pixel[:, None, None]).square()
-    power = levels.noise.square()
-    power = REGULAR * power / (1.0 - power).clamp(min=0.05)
-    noise = (power[:, None, None] * (1.0 + radius2))[:, None]
+    noise = noise_to_signal(size, levels, pixel)[:, None]
     floor = levels.floor[:, None, None, None]
     spectra = torch.fft.rfft2(small)[:, None]
     start = torch.fft.irfft2(spectra * (transfers / (transfers.square() + noise)), s=size)
@@ -157,8 +151,7 @@ def section_share(level_dof: Float[Tensor, " m"]) -> Float[Tensor, "m k"]:
     tensor([1.0000, 0.5000])
     """
     heights = torch.tensor(HEIGHTS_DOF, device=level_dof.device)
-    away = (level_dof[:, None] - heights) / SECTION_DOF
-    return torch.exp(-4 * math.log(2) * away.square())
+    return in_section(level_dof[:, None] - heights)
 
 
 def levels_between(low_dof: float, high_dof: float) -> Float[Tensor, " m"]:

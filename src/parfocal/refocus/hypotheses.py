@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -104,6 +105,26 @@ def levels_of(images: Float[Tensor, "b y x"], *, is_dark: bool = False) -> Level
     )
 
 
+def noise_to_signal(
+    size: Sequence[int], levels: Levels, pixel: Float[Tensor, " b"]
+) -> Float[Tensor, "b y kx"]:
+    """What Wiener's estimate of images of a size takes for noise over signal, as ``rfft2`` lies.
+
+    Examples
+    --------
+    >>> levels = levels_of(torch.rand(1, 16, 16))
+    >>> noise_to_signal((16, 16), levels, torch.tensor([0.3])).shape
+    torch.Size([1, 16, 9])
+    """
+    y = torch.fft.fftfreq(size[0], device=pixel.device)
+    x = torch.fft.rfftfreq(size[1], device=pixel.device)
+    radius2 = (y[:, None].square() + x.square()) / (2.0 * CORNER * pixel[:, None, None]).square()
+    power = levels.noise.square()
+    power = REGULAR * power / (1.0 - power).clamp(min=0.05)
+    noise: Tensor = power[:, None, None] * (1.0 + radius2)
+    return noise
+
+
 def views_of(
     images: Float[Tensor, "b y x"],
     levels: Levels,
@@ -145,12 +166,7 @@ def views_of(
     """
     size = images.shape[-2:]
     small = levels.normalised(images)
-    y = torch.fft.fftfreq(size[0], device=images.device)
-    x = torch.fft.rfftfreq(size[1], device=images.device)
-    radius2 = (y[:, None].square() + x.square()) / (2.0 * CORNER * pixel[:, None, None]).square()
-    power = levels.noise.square()
-    power = REGULAR * power / (1.0 - power).clamp(min=0.05)
-    noise = power[:, None, None] * (1.0 + radius2)
+    noise = noise_to_signal(size, levels, pixel)
     floor = levels.floor[:, None, None]
     spectra = torch.fft.rfft2(small)
     seen = (small - floor).clamp_(min=0.0).add_(DAMPING)

@@ -41,7 +41,8 @@ from parfocal.refocus.tiling import Tile, resized
 from parfocal.refocus.trust import error_sizes
 
 TOLERATED = 0.02
-"""Mean difference of a narrow network's light, in the mean of the light."""
+"""Mean difference of a narrow network's light, in the mean of the light; and of its answer, in
+those of the answer from the image."""
 KEPT = 64
 """Sets of transfer functions that are kept from one image to the next."""
 
@@ -132,18 +133,29 @@ class SurfaceLooker:
         clear = image.clamp(min=0.0)[:, None].expand(-1, self.working.heights, -1, -1)
         blank = (torch.zeros(1, CUES, 16, 16), torch.zeros(1, 4))
         told = Told(image, clear, 0 * clear, *(each.to(self.device) for each in blank))
-        wide, narrow = (self._find(told, is_narrow=each).light for each in (False, True))
-        return bool((narrow - wide).abs().mean() < TOLERATED * wide.mean())
+        lights, answers = [], []
+        for is_narrow in (False, True):
+            found = self._find(told, is_narrow=is_narrow)
+            mixed = found.light.sum(1)
+            maps = self._show(found, mixed, image, 0 * image, is_section=False, is_narrow=is_narrow)
+            lights.append(found.light)
+            answers.append(maps.shown)
+        change = (answers[0] - image).abs().mean().clamp(min=0.1)
+        return bool(
+            (lights[1] - lights[0]).abs().mean() < TOLERATED * lights[0].mean()
+            and (answers[1] - answers[0]).abs().mean() < TOLERATED * change
+        )
 
-    def _find(self, told: Told, *, is_narrow: bool, sureness: float = 1.0) -> Emission:
+    def _find(self, told: Told, *, is_narrow: bool) -> Emission:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_narrow):
-            return self.working.find(told, sureness=sureness)
+            return self.working.find(told)
 
     def _show(
-        self, found: Emission, mixed: Tensor, image: Tensor, heights: Tensor, *, is_section: bool
-    ) -> SurfaceMaps:
+        self, found: Emission, mixed: Tensor, image: Tensor, heights: Tensor, *,
+        is_section: bool, is_narrow: bool,
+    ) -> SurfaceMaps:  # fmt: skip
         kind = torch.full((1,), float(is_section), device=self.device)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.is_narrow):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_narrow):
             return self.working.show(found, mixed, image, heights, kind)
 
     @torch.inference_mode()
@@ -190,13 +202,15 @@ class SurfaceLooker:
             )
             alike = matched(small, levels, transfers=transfers)
             told_here = Told(small, clear, alike, height_cues(fits), facts)
-            found = self._find(told_here, is_narrow=self.is_narrow, sureness=calibration.sureness)
+            found = self._find(told_here, is_narrow=self.is_narrow)
             light = torch.fft.rfft2(found.light)
             for sheet, surface in zip(sheets, surfaces_dof, strict=True):
                 heights = _heights(surface, tile, optics.size, device=self.device)
                 mixed = optics.seen(light, heights, is_section=is_section)
                 mixed = mixed + levels.floor[:, None, None]
-                maps = self._show(found, mixed, small, heights, is_section=is_section)
+                maps = self._show(
+                    found, mixed, small, heights, is_section=is_section, is_narrow=self.is_narrow
+                )
                 if is_section:  # hardly any light is left, and none is darker than the dark
                     lit = maps.shown.maximum(levels.floor[:, None, None])
                     maps = maps._replace(shown=lit)

@@ -28,8 +28,6 @@ class SurfaceCalibration(BaseModel):
         Spherical aberration (OSA/ANSI index 12, waves RMS) that training knew, lowest and highest.
     assumed_waves
         What is assumed where it is not told.
-    sureness
-        Factor of the logits of heights.
     ratios, pixels
         NA / n, and pixels in wavelength / NA, that training knew.
     trust_offset, trust_slope
@@ -47,7 +45,6 @@ class SurfaceCalibration(BaseModel):
     surface_dof: Annotated[float, Field(gt=0)] = 8.0
     spherical_waves: tuple[float, float] = (0.08, 0.25)
     assumed_waves: float = 0.16
-    sureness: Annotated[float, Field(gt=0)] = 1.0
     ratios: tuple[float, float] = (0.35, 0.85)
     pixels: tuple[float, float] = (0.2, 0.5)
     trust_offset: float = 0.0

@@ -14,6 +14,7 @@ from torch import Tensor
 from parfocal.core.device import pick_device
 from parfocal.core.errors import InputError
 from parfocal.optics.round_pupil import round_transfers
+from parfocal.optics.sectioning import in_section
 from parfocal.simulate.batch_noise import GAIN, Exposures, noisy_counts
 from parfocal.simulate.batches import LEAST_PX
 from parfocal.simulate.surface_scenes import (
@@ -38,8 +39,6 @@ SPHERICAL, NOMINAL_SPHERICAL = (0.08, 0.25), 0.16
 UNTOLD, EVEN = 0.25, 0.12
 """Shares of the optics whose aberration is not told, and that have none."""
 TELLING, NA_ERROR = 0.02, 0.02  # of a told aberration, in waves; of the NA, relative
-SECTION_DOF = 1.5
-"""Full width at half maximum of a confocal-equivalent section, in depths of field."""
 RATIOS, PIXELS = (0.35, 0.85), (0.2, 0.5)
 FEW_PHOTONS, MANY_PHOTONS = 30.0, 3000.0
 KEPT = 24
@@ -285,8 +284,7 @@ class SurfaceFields:
         away = (
             STEP_DOF * (levels[:, :, None] - scene.heights[:, None]) - some["offset"][:, None, None]
         )
-        near = torch.exp(-4 * math.log(2) * (away / SECTION_DOF).square())
-        return torch.where(is_section[:, None, None], near, 1.0)
+        return torch.where(is_section[:, None, None], in_section(away), 1.0)
 
     def _transfers(
         self, scene: DeepScene, some: dict[str, Tensor], field: int, levels: Int[Tensor, " m"]

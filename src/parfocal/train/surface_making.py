@@ -33,8 +33,6 @@ FAR_DOF = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0)
 """Borders of the rows of the card's table."""
 TABLE_PHOTONS = 1000.0
 VERDICT = ("verdict_offset", "verdict_slope", "verdict_error", "verdict_flux")
-SURENESS = (1.0, 1.5, 2.0, 3.0)
-"""Factors of the logits of heights that are tried; the best images win."""
 TOLD_WAVES = 0.05
 """Aberrations below that do not tell the side."""
 LIMITS = (
@@ -97,7 +95,7 @@ def make_surface_refocuser(
     held_out = HeldOut(fields=40) if held_out is None else held_out
     where = pick_device(device)
     require_unseen(recipe, held_out)
-    total, done = recipe.steps + (2 + len(SURENESS)) * held_out.fields * len(held_out.objects), 0
+    total, done = recipe.steps + 3 * held_out.fields * len(held_out.objects), 0
 
     def tell(what: str, at: int) -> None:
         nonlocal done
@@ -138,27 +136,20 @@ def calibrated_surface_refocuser(
 ) -> ModelCard:
     """Card of a network with its calibration and its metrics, on unseen fields."""
 
-    def gather(
-        seed: int, only: Only | None = None, sections: float = 0.25, *, sureness: float
-    ) -> list[SurfaceTrial]:
-        known = SurfaceCalibration.model_validate(card.calibration | {"sureness": sureness})
-        own = card.model_copy(update={"calibration": known.model_dump(mode="json")})
-        refocusers = (
-            SurfaceRefocuser(networks, own, device=device),
-            SurfaceRefocuser(networks, own, device=device, is_section=True),
-        )
+    def gather(seed: int, only: Only | None = None, sections: float = 0.25) -> list[SurfaceTrial]:
         return try_surfaces(
             refocusers, held_out.objects, fields=held_out.fields, size_px=held_out.size_px,
             seed=held_out.seed + seed, only=only, sections=sections, on_field=on_field,
         )  # fmt: skip
 
-    tried = {each: gather(CALIBRATION, sureness=each) for each in SURENESS}
-    sureness = max(tried, key=lambda each: _mean_psnr(tried[each]))
-    start = SurfaceCalibration.model_validate(card.calibration | {"sureness": sureness})
-    calibration = calibrate_surfaces(tried[sureness], start)
-    metrics = measure_surfaces(gather(MEASUREMENT, sureness=sureness), calibration)
+    refocusers = (
+        SurfaceRefocuser(networks, card, device=device),
+        SurfaceRefocuser(networks, card, device=device, is_section=True),
+    )
+    calibration = calibrate_surfaces(gather(CALIBRATION), refocusers[0].calibration)
+    metrics = measure_surfaces(gather(MEASUREMENT), calibration)
     thin = Only(kind="thin", to_object=1.0, photons=TABLE_PHOTONS)
-    focused = gather(TABLE, thin, sections=0.0, sureness=sureness)
+    focused = gather(TABLE, thin, sections=0.0)
     metrics |= measure_focusing(focused)
     return card.model_copy(
         update={
@@ -168,10 +159,6 @@ def calibrated_surface_refocuser(
             },
         }
     )
-
-
-def _mean_psnr(trials: Sequence[SurfaceTrial]) -> float:
-    return float(np.mean([trial.psnr[1] for trial in trials])) if trials else 0.0
 
 
 def calibrate_surfaces(
