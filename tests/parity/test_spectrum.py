@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from parfocal.core.errors import ShapeError
 from parfocal.core.setup import OpticalSetup
 from parfocal.predict.spectrum import (
     cropped_spectrum,
@@ -94,3 +95,8 @@ def test_windows_of_one_image_have_the_powers_of_each_alone(side, mean):
     away = (log_powers(narrow.mean((0, 1))) - log_powers(want.mean((0, 1)))).abs()
     assert float(away.mean()) < 0.003
     assert float(away.max()) < 0.03
+
+
+def test_windows_too_small_for_their_frequencies_are_refused():
+    with pytest.raises(ShapeError, match="This spectrum"):
+        powers_of_windows(torch.rand(400, 400), [0, 200], [0, 200], 100)

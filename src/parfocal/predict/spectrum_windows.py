@@ -104,8 +104,8 @@ def powers_of_windows(
 
     Examples
     --------
-    >>> image = torch.rand(120, 200)
-    >>> powers_of_windows(image, [0, 20], [0, 50, 100], 100).shape
+    >>> image = torch.rand(150, 230)
+    >>> powers_of_windows(image, [0, 20], [0, 50, 100], 130).shape
     torch.Size([2, 3, 56, 64])
     """
     require_images(
